@@ -1,0 +1,3 @@
+module sextant
+
+go 1.26
