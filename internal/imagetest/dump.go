@@ -89,7 +89,7 @@ func contentSum(node *tree.Inode) (string, error) {
 }
 
 func sumInto(h io.Writer, r io.ReaderAt, size int64) error {
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, min(size, 1<<20))
 	for off := int64(0); off < size; off += int64(len(buf)) {
 		p := buf[:min(int64(len(buf)), size-off)]
 		if n, err := r.ReadAt(p, off); n < len(p) {
