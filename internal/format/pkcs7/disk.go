@@ -102,8 +102,9 @@ func (o OID) signatureName() string {
 	return string(o)
 }
 
-// identifier gives one of the constants above in the form that encoders take.
-func (o OID) identifier() asn1.ObjectIdentifier {
+// Identifier gives the form that encoders take. It panics unless o is in dotted
+// form, as all constants are.
+func (o OID) Identifier() asn1.ObjectIdentifier {
 	var id asn1.ObjectIdentifier
 	for arc := range strings.SplitSeq(string(o), ".") {
 		n, err := strconv.Atoi(arc)

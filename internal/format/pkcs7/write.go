@@ -64,13 +64,13 @@ func algorithmOf(certificate *x509.Certificate) (OID, error) {
 func marshal(certificate *x509.Certificate, algorithm OID, signature []byte, options Options) ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { // ContentInfo
-		b.AddASN1ObjectIdentifier(OIDSignedData.identifier())
+		b.AddASN1ObjectIdentifier(OIDSignedData.Identifier())
 		b.AddASN1(explicit0, func(b *cryptobyte.Builder) {
 			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { // SignedData
 				b.AddASN1Int64(1)
 				b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) { addAlgorithm(b, OIDSHA256) })
 				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { // encapContentInfo
-					b.AddASN1ObjectIdentifier(OIDData.identifier())
+					b.AddASN1ObjectIdentifier(OIDData.Identifier())
 				})
 				if !options.NoCertificate {
 					b.AddASN1(explicit0, func(b *cryptobyte.Builder) { b.AddBytes(certificate.Raw) })
@@ -101,7 +101,7 @@ func addSigner(b *cryptobyte.Builder, certificate *x509.Certificate, algorithm O
 // parameters, ECDSA has none (RFC 5754, 2 and 3).
 func addAlgorithm(b *cryptobyte.Builder, algorithm OID) {
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1ObjectIdentifier(algorithm.identifier())
+		b.AddASN1ObjectIdentifier(algorithm.Identifier())
 		if algorithm != OIDECDSAWithSHA256 {
 			b.AddASN1NULL()
 		}
