@@ -1,0 +1,136 @@
+// Package cli is the command line: one file for each verb, and the rules for
+// output in one place.
+//
+// Results go to standard output, as text or, with --json, as the same values in
+// JSON. Everything else (warnings, progress, errors, hints) goes to standard
+// error, in lower case and without a full stop. Only this package says
+// "cannot". The exit status is 0 for done, 1 for not good or nothing changed,
+// 2 for wrong usage or for not having been able to look.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Env is the world around a command, so that tests can give another one.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Dir            string           // working directory
+	Environ        []string         // as os.Environ
+	Now            func() time.Time // the clock
+}
+
+// System returns the real world.
+func System() Env {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "."
+	}
+	return Env{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Dir: dir, Environ: os.Environ(), Now: time.Now,
+	}
+}
+
+// The exit statuses.
+const (
+	statusDone  = 0
+	statusBad   = 1
+	statusUsage = 2
+)
+
+// Main runs the command that args name, without the program's own name, and
+// returns the exit status.
+func Main(ctx context.Context, env Env, args []string) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return statusDone
+	}
+	var failed *failure
+	if !errors.As(err, &failed) {
+		// What is not ours comes from the reading of the command line.
+		failed = usage(err)
+	}
+	failed.print(env.Stderr)
+	return failed.status
+}
+
+func newRoot(env Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sextant",
+		Short:         "Build, sign and check systemd system extensions",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env), newVersion(env))
+	return root
+}
+
+// failure is an error on its way out: what could not be done to what, why, and
+// with which exit status.
+type failure struct {
+	act    string // "build custom-tools", empty where the cause says all
+	cause  error
+	status int
+	quiet  bool // everything has been said already
+}
+
+func (f *failure) Error() string { return f.cause.Error() }
+
+// Unwrap returns the cause.
+func (f *failure) Unwrap() error { return f.cause }
+
+// cannot returns the error for an act that did not succeed, or nil if cause is
+// nil.
+func cannot(cause error, format string, args ...any) error {
+	if cause == nil {
+		return nil
+	}
+	return &failure{act: fmt.Sprintf(format, args...), cause: cause, status: statusBad}
+}
+
+// usage returns the error for a command line that makes no sense.
+func usage(cause error) *failure {
+	return &failure{cause: cause, status: statusUsage}
+}
+
+// hinter is an error that can say what to do about it.
+type hinter interface{ Hint() string }
+
+func (f *failure) print(w io.Writer) {
+	if f.quiet {
+		return
+	}
+	if f.act != "" {
+		fmt.Fprintf(w, "sextant: cannot %s: %v\n", f.act, f.cause)
+	} else {
+		fmt.Fprintf(w, "sextant: %v\n", f.cause)
+	}
+	if hint := hintFor(f.cause); hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}
+
+// hintFor returns what the error itself advises, or what we know about it.
+func hintFor(err error) string {
+	var h hinter
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package lint_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// vague are package names that say nothing about what is inside.
+var vague = []string{"util", "utils", "common", "helpers", "types", "misc", "base"}
+
+// layer says what the packages below a directory may import from the project.
+// ARCHITECTURE.md draws it. The first match counts.
+type layer struct {
+	dir  string
+	may  []string // prefixes, or "*" for everything
+	what string
+}
+
+var layers = []layer{
+	{"internal/fault", nil, "words"},
+	{"internal/span", nil, "words"},
+	{"internal/tree", []string{"internal/span"}, "words"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault"}, "bytes only: a format knows no other room"},
+	{"internal/linux/", nil, "the system's own words, none of ours"},
+	{"internal/dps", []string{"internal/format/gpt", "internal/fault"}, "a table"},
+	{"internal/ids", []string{"internal/format/gpt", "internal/dps", "internal/fault"}, "pure"},
+	{"internal/extension", []string{"internal/fault", "internal/tree"}, "pure: decides, does not do"},
+	{"internal/ini", []string{"internal/fault"}, "pure"},
+}
+
+func TestLayers(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.isTest() {
+			continue
+		}
+		l, ok := layerOf(s.dir())
+		if !ok {
+			continue
+		}
+		for _, path := range imports(s) {
+			if rest, ours := strings.CutPrefix(path, "sextant/"); ours && !l.allows(rest) {
+				t.Errorf("%s imports %s: %s", s.path, path, l.what)
+			}
+		}
+	}
+}
+
+func layerOf(dir string) (layer, bool) {
+	for _, l := range layers {
+		if dir == l.dir || strings.HasPrefix(dir+"/", strings.TrimSuffix(l.dir, "/")+"/") {
+			return l, true
+		}
+	}
+	return layer{}, false
+}
+
+func (l layer) allows(path string) bool {
+	for _, p := range l.may {
+		if path == p || strings.HasPrefix(path, strings.TrimSuffix(p, "/")+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func imports(s source) []string {
+	var list []string
+	for _, i := range s.file.Imports {
+		path, err := strconv.Unquote(i.Path.Value)
+		if err == nil {
+			list = append(list, path)
+		}
+	}
+	return list
+}
+
+// TestSystemCallsHaveOneHome keeps x/sys/unix in internal/linux, so that all
+// else builds on every system. Tests may ask the kernel themselves.
+func TestSystemCallsHaveOneHome(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.isTest() || strings.HasPrefix(s.path, "internal/linux/") || testSupport(s.dir()) {
+			continue
+		}
+		for _, path := range imports(s) {
+			if path == "golang.org/x/sys/unix" || path == "unsafe" {
+				t.Errorf("%s imports %s: only internal/linux may", s.path, path)
+			}
+		}
+	}
+}
+
+// testSupport reports whether the package serves tests only.
+func testSupport(dir string) bool {
+	for _, p := range []string{"internal/imagetest", "internal/vmtest", "internal/testenv"} {
+		if dir == p || strings.HasPrefix(dir, p+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// TestSupportStaysOutOfTheProgram keeps test packages out of the binary.
+func TestSupportStaysOutOfTheProgram(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.isTest() || testSupport(s.dir()) {
+			continue
+		}
+		for _, path := range imports(s) {
+			rest := strings.TrimPrefix(path, "sextant/")
+			if rest != path && testSupport(rest) || path == "testing" {
+				t.Errorf("%s imports %s, which only tests need", s.path, path)
+			}
+		}
+	}
+}
+
+func TestPackageNamesSaySomething(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, bad := range vague {
+			if s.file.Name.Name == bad {
+				t.Errorf("%s: package %s says nothing about what is inside", s.path, bad)
+			}
+		}
+	}
+}
