@@ -288,6 +288,14 @@ func NewDir(perm Mode) *Inode {
 	return &Inode{Mode: TypeDir | perm.Perm()}
 }
 
+// CopyDir returns a directory with the owner, mode, time and extended
+// attributes of i, and no entries.
+func (i *Inode) CopyDir() *Inode {
+	c := *i
+	c.entries = nil
+	return &c
+}
+
 // Tree is a file tree.
 type Tree struct {
 	Root *Inode
