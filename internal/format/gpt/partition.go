@@ -1,0 +1,143 @@
+package gpt
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"sextant/internal/span"
+)
+
+// table makes a Table of a good copy.
+func (d *disk) table(c *copyOfTable) *Table {
+	h := c.header
+	t := &Table{
+		DiskGUID:    h.DiskGUID.guid(),
+		SectorSize:  d.sectorSize,
+		FirstUsable: h.FirstUsableLBA,
+		LastUsable:  h.LastUsableLBA,
+		Entries:     int(h.EntryCount),
+	}
+	start := int64(h.EntryLBA) * int64(d.sectorSize)
+	for i := range t.Entries {
+		slot := span.Span{Offset: int64(i) * int64(h.EntrySize), Length: int64(h.EntrySize)}
+		at := span.Span{Offset: start + slot.Offset, Length: slot.Length}
+		if p, used := d.partition(t, i+1, c.entries[slot.Offset:slot.End()], at); used {
+			t.Partitions = append(t.Partitions, p)
+		}
+	}
+	d.checkPartitions(t)
+	return t
+}
+
+// partition decodes one entry. It reports false for one that is unused or
+// cannot be used.
+func (d *disk) partition(t *Table, number int, b []byte, at span.Span) (Partition, bool) {
+	var e entry
+	decode(b, &e)
+	p := Partition{
+		Number: number,
+		Type:   e.Type.guid(), UUID: e.UUID.guid(),
+		First: e.First, Last: e.Last,
+		Attributes: Attributes(e.Attributes),
+	}
+	if p.Type.IsZero() {
+		return p, false
+	}
+	report := func(text string) {
+		d.report(Problem{Place: PlacePartition, Number: number, Span: at, Text: text, Rule: ruleEntry})
+	}
+	var valid bool
+	if p.Name, valid = decodeName(e.Name); !valid {
+		report("name is not valid UTF-16")
+	}
+	if !zero(b[EntrySize:]) {
+		report("bytes behind the name are not zero")
+	}
+	if p.First > p.Last || p.First < t.FirstUsable || p.Last > t.LastUsable {
+		report(fmt.Sprintf("sectors %d-%d do not lie inside %d-%d, partition left out", p.First, p.Last, t.FirstUsable, t.LastUsable))
+		return p, false
+	}
+	return p, true
+}
+
+// checkPartitions reports partitions that overlap or share a UUID. It sorts,
+// as comparing each with each takes too long for 16384 of them.
+func (d *disk) checkPartitions(t *Table) {
+	report := func(p Partition, format string, args ...any) {
+		d.report(Problem{Place: PlacePartition, Number: p.Number, Span: t.Span(p), Text: fmt.Sprintf(format, args...), Rule: ruleEntry})
+	}
+	byStart := slices.Clone(t.Partitions)
+	slices.SortStableFunc(byStart, func(a, b Partition) int {
+		return cmp.Compare(a.First, b.First)
+	})
+	uuids := make(map[GUID]int)
+	var widest Partition // of those before, the one that ends last
+	for i, p := range byStart {
+		if i > 0 && p.First <= widest.Last {
+			report(p, "overlaps partition %d", widest.Number)
+		}
+		if i == 0 || p.Last > widest.Last {
+			widest = p
+		}
+		if other, taken := uuids[p.UUID]; taken {
+			report(p, "has the UUID of partition %d", other)
+		}
+		uuids[p.UUID] = p.Number
+	}
+}
+
+// checkMBR reports what is wrong with the protective MBR. libblkid and the
+// kernel see no GPT behind an MBR without a protective record.
+func (d *disk) checkMBR() error {
+	at := span.Span{Offset: 0, Length: MBRSize}
+	b, err := readSpan(d.r, at)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", PlaceMBR, err)
+	}
+	var m mbr
+	decode(b, &m)
+	for _, text := range m.faults(d.sectors) {
+		d.report(Problem{Place: PlaceMBR, Span: at, Text: text, Rule: ruleMBR})
+	}
+	return nil
+}
+
+// faults says what keeps m from being the protective MBR of a disk.
+func (m mbr) faults(sectors uint64) []string {
+	if m.Magic != MBRMagic {
+		return []string{"no signature; Linux ignores the partition table"}
+	}
+	var faults []string
+	protective := 0
+	for i, r := range m.Records {
+		switch {
+		case r.OSType == ProtectiveMBR:
+			protective++
+			faults = append(faults, r.faults(i+1, sectors)...)
+		case r != mbrRecord{}:
+			faults = append(faults, fmt.Sprintf("record %d of type %#02x beside the protective one", i+1, r.OSType))
+		}
+	}
+	if protective != 1 {
+		faults = append(faults, fmt.Sprintf("%d protective records, not one", protective))
+	}
+	return faults
+}
+
+// faults checks a record of type 0xEE. The CHS fields are not checked, as no
+// two tools agree on them.
+func (r mbrRecord) faults(number int, sectors uint64) []string {
+	var faults []string
+	if r.BootIndicator != 0 {
+		faults = append(faults, fmt.Sprintf("record %d: boot indicator is %#02x", number, r.BootIndicator))
+	}
+	if r.FirstLBA != 1 {
+		faults = append(faults, fmt.Sprintf("record %d: begins at LBA %d, not 1", number, r.FirstLBA))
+	}
+	if want := uint32(min(sectors-1, math.MaxUint32)); r.Sectors != want && r.Sectors != math.MaxUint32 {
+		faults = append(faults, fmt.Sprintf("record %d: covers %d sectors, not %d", number, r.Sectors, want))
+	}
+	return faults
+}
