@@ -1,0 +1,43 @@
+package config
+
+import "strings"
+
+// nearest returns the name that text is probably a misspelling of, or "".
+func nearest(text string, names []string) string {
+	best, limit := "", max(1, len(text)/3)+1
+	for _, name := range names {
+		if d := distance(strings.ToLower(text), strings.ToLower(name), limit); d < limit {
+			best, limit = name, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, drop, replace or swap with the next
+// to make a into b. A result of limit means limit or more.
+func distance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	var before []int // the row above the last
+	last := make([]int, len(b)+1)
+	for k := range last {
+		last[k] = k
+	}
+	for i := 1; i <= len(a); i++ {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for k := 1; k <= len(b); k++ {
+			cost := 1
+			if a[i-1] == b[k-1] {
+				cost = 0
+			}
+			row[k] = min(last[k]+1, row[k-1]+1, last[k-1]+cost)
+			if i > 1 && k > 1 && a[i-1] == b[k-2] && a[i-2] == b[k-1] {
+				row[k] = min(row[k], before[k-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return min(last[len(b)], limit)
+}
