@@ -41,7 +41,8 @@ func (r Release) mmdebstrap() []string {
 	case "trixie":
 		include = append(include, strings.Fields(buildTools)...)
 	case "sid":
-		include = append(include, strings.Fields(buildTools+" systemd-tests")...)
+		// systemd 262 only recommends mount, and mounts nothing without it.
+		include = append(include, strings.Fields(buildTools+" systemd-tests mount")...)
 		// A snapshot of sid that a mirror serves may be older than a week.
 		args = append(args, `--aptopt=Acquire::Check-Valid-Until "false"`)
 	}
