@@ -2,6 +2,7 @@ package vmtest
 
 import (
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +25,7 @@ const outputSize = 2 << 30
 func (vm *VM) boot(script string) (*Result, error) {
 	program, err := buildGuest(vm.t.Context(), vm.dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("build guest program: %w", err)
 	}
 	root, err := vm.rootDisk()
 	if err != nil {
@@ -47,15 +48,34 @@ func (vm *VM) boot(script string) (*Result, error) {
 
 // bootProgram runs only the kernel and a program.
 func (vm *VM) bootProgram(host string, args []string) (*Result, error) {
+	if err := checkStatic(host); err != nil {
+		return nil, err
+	}
 	program, err := buildGuest(vm.t.Context(), vm.dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("build guest program: %w", err)
 	}
 	if err := vm.open().copy(host, guest.ProgramPath); err != nil {
 		return nil, fmt.Errorf("prepare inputs: %w", err)
 	}
 	config := guest.Config{Program: append([]string{}, args...), Seconds: int(vm.Timeout.Seconds())}
 	return vm.emulate(program, config, append(bootModules(), vm.modules...), nil)
+}
+
+// checkStatic says what is wrong in words: the guest would only know that a
+// file does not exist.
+func checkStatic(program string) error {
+	file, err := elf.Open(program)
+	if err != nil {
+		return fmt.Errorf("%s: %w", program, err)
+	}
+	defer file.Close()
+	for _, segment := range file.Progs {
+		if segment.Type == elf.PT_INTERP {
+			return fmt.Errorf("%s is not a static program; build it with CGO_ENABLED=0", program)
+		}
+	}
+	return nil
 }
 
 // emulate runs the machine until it powers off and reads what it left.
@@ -106,15 +126,24 @@ func (vm *VM) rootDisk() (disk, error) {
 // cache makes it a matter of a moment after the first time.
 func buildGuest(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "guest")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "sextant/internal/vmtest/cmd/guest")
+	return path, goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", path, "sextant/internal/vmtest/cmd/guest")
+}
+
+// buildTest builds the tests of the package whose test is running, statically:
+// the binary that runs may need the C library for looking up users. A test
+// runs in the directory of its package.
+func buildTest(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "guest.test")
+	return path, goCommand(ctx, "test", "-c", "-trimpath", "-o", path, ".")
+}
+
+func goCommand(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build guest program: %w: %s", err, out)
+		return fmt.Errorf("go %s: %w: %s", args[0], err, out)
 	}
-	return path, nil
+	return nil
 }
 
 // findKernel returns the one kernel in boot with its version.

@@ -88,12 +88,12 @@ func (vm *VM) keepOrRemove(log string) func() {
 	}
 }
 
-// tail returns the last lines of a console log.
-func tail(log string) string {
+// lastWords names a console log and returns its last lines.
+func lastWords(log string) string {
 	content, err := os.ReadFile(log)
 	if err != nil {
-		return ""
+		return "no console log: it did not get as far as to start"
 	}
 	lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(string(content), "\r", "")), "\n")
-	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+	return "console log: " + log + "\n" + strings.Join(lines[max(0, len(lines)-20):], "\n")
 }

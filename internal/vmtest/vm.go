@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,13 @@ func (vm *VM) Symlink(target, path string) {
 	vm.check("link "+path, vm.open().symlink(target, path))
 }
 
+// Enable makes target want a unit of the system, as systemctl enable does:
+// Debian enables neither systemd-sysext.service nor systemd-confext.service.
+func (vm *VM) Enable(target, unit string) {
+	vm.t.Helper()
+	vm.Symlink("/usr/lib/systemd/system/"+unit, "/etc/systemd/system/"+target+".wants/"+unit)
+}
+
 // CopyIn gives the machine a file or directory tree of the host, with owners,
 // modes, times and extended attributes.
 func (vm *VM) CopyIn(host, path string) {
@@ -134,11 +142,36 @@ func (vm *VM) MustRun(script string) *Result {
 }
 
 // RunProgram starts only the kernel, with the static program at host as the
-// one process, in the directory $RESULTS. It is several times faster than Run.
-// The test binary can send itself: os.Executable, built with CGO_ENABLED=0.
+// one process, in the directory $RESULTS, as root in the initramfs. It is
+// several times faster than Run. The environment has VMTEST=1.
 func (vm *VM) RunProgram(host string, args ...string) *Result {
 	vm.t.Helper()
 	return vm.start(func() (*Result, error) { return vm.bootProgram(host, args) })
+}
+
+// RunTest is RunProgram with a test function of the calling package: what it
+// does in the guest stands next to what the host expects. It ends the test
+// where the one in the guest does not pass, and shows what that one printed.
+//
+//	func TestInGuest(t *testing.T) {
+//		vmtest.SkipOnHost(t)
+func (vm *VM) RunTest(name string) *Result {
+	vm.t.Helper()
+	binary, err := buildTest(vm.t.Context(), vm.dir)
+	vm.check("build test program", err)
+	result := vm.RunProgram(binary, "-test.v", "-test.run=^"+name+"$")
+	if result.Status != 0 || !strings.Contains(result.Stdout, "\n--- PASS: "+name) {
+		vm.t.Fatalf("%s in the guest: exit status %d\n%s%s", name, result.Status, result.Stdout, result.Stderr)
+	}
+	return result
+}
+
+// SkipOnHost skips t unless it runs in a machine.
+func SkipOnHost(t testing.TB) {
+	t.Helper()
+	if os.Getenv("VMTEST") == "" {
+		t.Skip("runs in a virtual machine, started by another test")
+	}
 }
 
 // start does one run and turns its fault into the end of the test.
@@ -149,7 +182,7 @@ func (vm *VM) start(run func() (*Result, error)) *Result {
 	result, err := run()
 	vm.inputs = nil
 	if err != nil {
-		vm.t.Fatalf("boot %s: %v\nconsole log: %s\n%s", vm.root.Release, err, vm.consoleLog(), tail(vm.consoleLog()))
+		vm.t.Fatalf("boot %s: %v\n%s", vm.root.Release, err, lastWords(vm.consoleLog()))
 	}
 	return result
 }

@@ -38,6 +38,5 @@ const TimeoutStatus = 124
 type Config struct {
 	Modules []string // files in the initramfs, in the order to load them
 	Program []string // arguments of ProgramPath; nil to boot the root disk
-	Env     []string // environment of the program
 	Seconds int      // time the program has
 }

@@ -24,7 +24,7 @@ func RunScript(seconds int) error {
 		return err
 	}
 	bash := []string{"/bin/bash", "-e", "-u", "-o", "pipefail", ScriptPath}
-	ended := runFor(seconds, bash, append(os.Environ(), "RESULTS="+ResultsDir, "HOME=/root"))
+	ended := runFor(seconds, bash, append(os.Environ(), "RESULTS="+ResultsDir, "VMTEST=1", "HOME=/root"))
 	var journal []byte
 	if ended.status != 0 {
 		journal, _ = exec.Command("journalctl", "-b", "--no-pager", "-o", "short-monotonic").CombinedOutput()
@@ -44,7 +44,7 @@ func runProgram(config Config) error {
 		}
 	}
 	program := append([]string{ProgramPath}, config.Program...)
-	if err := runFor(config.Seconds, program, append(config.Env, "RESULTS="+ResultsDir, "HOME=/")).send(nil); err != nil {
+	if err := runFor(config.Seconds, program, []string{"RESULTS=" + ResultsDir, "VMTEST=1", "HOME=/"}).send(nil); err != nil {
 		return err
 	}
 	syscall.Sync()
