@@ -9,12 +9,13 @@ import (
 	"slices"
 	"strings"
 
+	"sextant/internal/hexdump"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
 
 // Describe prints every structure of the image in the order of their offsets,
-// one line for each field: offset, bytes, name and meaning. Of file data only
+// each field with its offset, bytes, name and meaning. Of file data only
 // the place is printed, and of long runs the first few entries.
 func (f *FS) Describe(w io.Writer) error {
 	d := &describer{f: f}
@@ -34,12 +35,13 @@ func (f *FS) Describe(w io.Writer) error {
 		d.add(s.Span, s.what, d.xattrEntry)
 	}
 	slices.SortStableFunc(d.parts, func(a, b part) int { return cmp.Compare(a.Offset, b.Offset) })
+	out := hexdump.New(w)
 	for _, p := range d.parts {
-		if err := d.print(w, p); err != nil {
+		if err := d.print(out, p); err != nil {
 			return err
 		}
 	}
-	return err
+	return cmp.Or(err, out.Err())
 }
 
 // describer collects the parts of an image to print.
@@ -64,17 +66,17 @@ func (d *describer) add(s span.Span, title string, print func(*printer, []byte))
 // maxPrinted is how many bytes of a part are read and printed.
 const maxPrinted = 1 << 16
 
-func (d *describer) print(w io.Writer, p part) error {
-	if _, err := fmt.Fprintf(w, "%08x-%08x %s\n", p.Offset, p.End(), p.title); err != nil || p.print == nil {
-		return err
+func (d *describer) print(out *hexdump.Printer, p part) error {
+	out.Title("%s at %#x, %d bytes", p.title, p.Offset, p.Length)
+	if p.print == nil {
+		return nil
 	}
 	data, err := d.f.bytes(span.Span{Offset: p.Offset, Length: min(p.Length, maxPrinted)})
 	if err != nil {
 		return err
 	}
-	out := &printer{w: w, at: p.Offset}
-	p.print(out, data)
-	return out.err
+	p.print(&printer{out, p.Offset}, data)
+	return out.Err()
 }
 
 // inode adds what belongs to one inode.
@@ -138,15 +140,16 @@ func (d *describer) fields(v any) func(*printer, []byte) {
 func (d *describer) dirBlock(out *printer, p []byte) {
 	entries, err := parseDirBlock(p)
 	if err != nil {
-		out.line(p[:0], "Entries", err.Error())
+		out.line(p, "no directory block", err.Error())
 		return
 	}
-	at := 0
-	for range entries {
-		at += out.fields(p[at:], &Dirent{})
+	for k, e := range entries {
+		text := fmt.Sprintf("inode %d, %s, %.40q", e.NID, e.Type, e.Name)
+		out.line(p[k*direntSize:(k+1)*direntSize], "Dirent", text)
 	}
-	for _, e := range entries {
-		at += out.text("Name", p[at:at+len(e.Name)])
+	for k, e := range entries {
+		at := int(le.Uint16(p[k*direntSize+8:]))
+		out.text("Name", p[at:at+len(e.Name)])
 	}
 }
 
@@ -164,7 +167,7 @@ func (d *describer) xattrBody(out *printer, p []byte) {
 	for at < len(p) {
 		_, size, err := d.f.parseXattr(p[at:])
 		if err != nil {
-			out.line(p[at:at], "Entry", err.Error())
+			out.line(p[at:], "no entry", err.Error())
 			return
 		}
 		d.xattrEntry(out, p[at:at+int(size)])
@@ -175,7 +178,7 @@ func (d *describer) xattrBody(out *printer, p []byte) {
 func (d *describer) xattrEntry(out *printer, p []byte) {
 	x, _, err := d.f.parseXattr(p)
 	if err != nil {
-		out.line(p[:0], "Entry", err.Error())
+		out.line(p, "no entry", err.Error())
 		return
 	}
 	var e XattrEntry
@@ -200,30 +203,25 @@ func (d *describer) chunkTable(c *chunked) func(*printer, []byte) {
 	}
 }
 
-// printer prints lines of fields, and knows the offset it has come to.
+// printer prints fields and knows the offset it has come to.
 type printer struct {
-	w   io.Writer
-	at  int64
-	err error
+	*hexdump.Printer
+	at int64
 }
 
-// maxLine is how many bytes a line shows.
-const maxLine = 16
+// maxField is how many bytes of a field are shown.
+const maxField = 32
 
 // line prints one field and moves behind it.
 func (o *printer) line(p []byte, name, value string) {
-	if o.err != nil {
-		return
-	}
-	bytes := fmt.Sprintf("% x", p[:min(len(p), maxLine)])
-	if len(p) > maxLine {
-		bytes += fmt.Sprintf(" +%d", len(p)-maxLine)
-	}
-	text := fmt.Sprintf("  %08x  %-15s %s", o.at, name, bytes)
+	text := name
 	if value != "" {
-		text = fmt.Sprintf("%-52s  %s", text, value)
+		text += ": " + value
 	}
-	_, o.err = fmt.Fprintln(o.w, strings.TrimRight(text, " "))
+	if len(p) > maxField {
+		text += fmt.Sprintf(" (%d bytes)", len(p))
+	}
+	o.Field(o.at, p[:min(len(p), maxField)], text)
 	o.at += int64(len(p))
 }
 
@@ -265,6 +263,8 @@ func meaning(v any) string {
 	switch v := v.(type) {
 	case [16]byte:
 		return fmt.Sprintf("%q", strings.TrimRight(string(v[:]), "\x00"))
+	case uint32:
+		return fmt.Sprintf("%d (%#x)", v, v)
 	case tree.Mode:
 		return fmt.Sprintf("%s %04o", v.Kind(), uint16(v.Perm()))
 	case XattrPrefix:
