@@ -68,6 +68,9 @@ func (f *FS) resolve(name string, follow bool) (*Inode, error) {
 			rest = append(tree.Split(target), rest...)
 			continue
 		}
+		if node.Mode.IsDir() && slices.ContainsFunc(dirs, func(d *Inode) bool { return d.NID == node.NID }) {
+			return nil, corrupt("directory %d is inside itself", node.NID)
+		}
 		dirs = append(dirs, node)
 	}
 	return dirs[len(dirs)-1], nil

@@ -15,8 +15,12 @@ import (
 
 // FS is an EROFS image that is open for reading. Its methods can be called by
 // several goroutines if those of the image's reader can. It is an fs.FS of the
-// files in the image; as a symbolic link's target can be absolute, "/" in a
-// target is the root of the image.
+// files in the image; the "/" of an absolute symbolic link is the root of the
+// image.
+//
+// Every method uses memory and time in proportion to the image at most. A walk
+// with fs.WalkDir has no such bound, as a bad image can give a directory many
+// names; Tree and Check see that.
 type FS struct {
 	r        io.ReaderAt
 	size     int64 // of the file system, which may be shorter than the file
