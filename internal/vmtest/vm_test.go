@@ -91,7 +91,7 @@ kept$`, release.Systemd)
 // given in between, and that a script that never ends is ended.
 func TestSecondRun(t *testing.T) {
 	t.Parallel()
-	vm := vmtest.New(t, vmtest.Bookworm())
+	vm := vmtest.New(t, rootfs.Bookworm())
 	vm.MustRun("echo first > /root/kept")
 	vm.WriteFile("/root/given", []byte("second\n"), 0o644)
 	vm.Timeout = 2 * time.Second
@@ -104,7 +104,7 @@ func TestSecondRun(t *testing.T) {
 // TestRunTest sends TestInGuest into a machine that has only a kernel.
 func TestRunTest(t *testing.T) {
 	t.Parallel()
-	vm := vmtest.New(t, vmtest.Trixie())
+	vm := vmtest.New(t, rootfs.Trixie())
 	vm.Modules("dm-verity", "overlay", "erofs", "loop")
 	result := vm.RunTest("TestInGuest")
 	if got, err := os.ReadFile(filepath.Join(result.Dir, "left")); string(got) != "here" {
@@ -128,7 +128,7 @@ func TestInGuest(t *testing.T) {
 func TestFailedBootNamesConsoleLog(t *testing.T) {
 	t.Parallel()
 	r := &recorder{TB: t}
-	vm := vmtest.New(r, vmtest.Trixie())
+	vm := vmtest.New(r, rootfs.Trixie())
 	vm.KernelArgs("rdinit=/nowhere")
 	done := make(chan struct{})
 	go func() {
