@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sextant/internal/config"
+	"sextant/internal/dps"
 	"sextant/internal/extension"
 )
 
@@ -94,7 +95,7 @@ func TestLoadSeedExample(t *testing.T) {
 			{Source: "/path/to/custom-tool", Target: "/usr/bin/custom-tool"},
 			{Source: "/path/to/tool-config", Target: "/usr/lib/custom-tool/config"},
 		},
-		"Architecture": "x86-64", "SourceDateEpoch": time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC), "Seed": config.Seed{},
+		"Architecture": dps.X86_64, "SourceDateEpoch": time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC), "Seed": config.Seed{},
 	}
 	got := map[string]any{
 		"ImageID": c.ImageID, "ImageVersion": c.ImageVersion, "Output": c.Output, "OutputExtension": c.OutputExtension,

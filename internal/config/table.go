@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"sextant/internal/dps"
 )
 
 // Settings returns every setting: those that work, with their sections in the
@@ -233,7 +235,7 @@ func distributionSettings() []Setting {
 	}, {
 		Section: "Distribution", Name: "Architecture", Flag: "--architecture", Arg: "NAME",
 		Help:     "architecture that the extension is for, by systemd's name; by default this machine's",
-		kind:     one(parseArchitecture, func(c *Config) *string { return &c.Architecture }),
+		kind:     one(parseArchitecture, func(c *Config) *dps.Architecture { return &c.Architecture }),
 		fallback: defaultArchitecture,
 	}}
 }
@@ -255,9 +257,9 @@ func defaultRelease(l *loader) (string, Origin) {
 
 func defaultArchitecture(l *loader) (string, Origin) {
 	if a := l.src.Host.Architecture; a != "" {
-		return a, Origin{Kind: FromHost}
+		return string(a), Origin{Kind: FromHost}
 	}
-	return nativeArchitecture(), Origin{Kind: FromHost}
+	return string(dps.Native()), Origin{Kind: FromHost}
 }
 
 // ownSettings are those that mkosi does not have.

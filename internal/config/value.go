@@ -2,7 +2,8 @@ package config
 
 import (
 	"encoding/hex"
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"sextant/internal/extension"
+	"sextant/internal/format/gpt"
 )
 
 // boolean reads a boolean as mkosi does.
@@ -151,7 +153,7 @@ func parseSeed(_ *place, text string) (Seed, error) {
 	if err != nil || len(raw) != 16 {
 		return Seed{}, complain("write 32 hexadecimal digits as uuidgen prints them", "neither a UUID nor \"random\"")
 	}
-	return Seed{Given: true, UUID: [16]byte(raw)}, nil
+	return Seed{Given: true, UUID: gpt.GUID(raw)}, nil
 }
 
 func parseEpoch(_ *place, text string) (epoch, error) {
@@ -376,11 +378,11 @@ func shellWords(text string) ([]string, error) {
 	return list, nil
 }
 
-// cause returns the part of a file error without the path.
+// cause returns a file error without operation and path.
 func cause(err error) error {
-	type wrapper interface{ Unwrap() error }
-	if w, ok := err.(wrapper); ok {
-		return w.Unwrap()
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
 	}
-	return fmt.Errorf("%w", err)
+	return err
 }
