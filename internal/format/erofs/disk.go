@@ -107,7 +107,7 @@ type SuperBlock struct {
 	Blocks          uint32          //  36
 	MetaBlock       uint32          //  40 where nid 0 is
 	XattrBlock      uint32          //  44 where shared xattr 0 is
-	UUID            [16]byte        //  48
+	UUID            UUID            //  48
 	VolumeName      [16]byte        //  64
 	FeatureIncompat FeatureIncompat //  80
 	Compression     uint16          //  84 algorithms, or the LZ4 window
@@ -125,7 +125,15 @@ type SuperBlock struct {
 	_               uint64          // 120
 }
 
-// Layout is how the data of an inode is stored (EROFS_INODE_*).
+// UUID is a file system's identifier, in the byte order of its text.
+type UUID [16]byte
+
+// String gives the UUID in the usual form.
+func (u UUID) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
+
+// DataLayout is how the data of an inode is stored (EROFS_INODE_*).
 type DataLayout uint8
 
 // The data layouts.

@@ -3,7 +3,6 @@ package erofs
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math"
 	"sort"
@@ -369,12 +368,6 @@ func (l *Layout) union(n *node) uint32 {
 	return uint32(n.data >> l.bits)
 }
 
-// checksumEnd returns the end of what the superblock's checksum covers: its
-// block, or as many bytes from the superblock on if blocks are small.
-func (l *Layout) checksumEnd() int64 {
-	return max(l.blockSize(), SuperBlockOffset+min(l.blockSize(), 1024))
-}
-
 // renderSuperBlock writes the part of the superblock that lies within p. Its
 // checksum covers inodes that share the block with it.
 func (m *Image) renderSuperBlock(p []byte, off int64) error {
@@ -382,7 +375,7 @@ func (m *Image) renderSuperBlock(p []byte, off int64) error {
 	if within(p, off, at) == nil {
 		return nil
 	}
-	sum := span.Between(SuperBlockOffset, m.l.checksumEnd())
+	sum := span.Between(SuperBlockOffset, checksumEnd(m.l.blockSize()))
 	block := within(p, off, sum)
 	if int64(len(block)) < sum.Length {
 		block = make([]byte, sum.Length)
@@ -392,7 +385,7 @@ func (m *Image) renderSuperBlock(p []byte, off int64) error {
 	}
 	super := m.l.superBlock()
 	put(block, super)
-	super.Checksum = ^crc32.Checksum(block, crc32.MakeTable(crc32.Castagnoli))
+	super.Checksum = checksum(block)
 	put(block, super)
 	place(p, off, block[:superBlockSize], at.Offset)
 	return nil

@@ -1,0 +1,311 @@
+package erofs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"sextant/internal/tree"
+)
+
+// FS implements these interfaces.
+var (
+	_ fs.ReadDirFS  = (*FS)(nil)
+	_ fs.ReadFileFS = (*FS)(nil)
+	_ fs.StatFS     = (*FS)(nil)
+	_ fs.ReadLinkFS = (*FS)(nil)
+)
+
+const (
+	// maxLinks is how many symbolic links a path can go through, as in Linux.
+	maxLinks = 40
+
+	// maxReadFile is the size up to which ReadFile reads a file.
+	maxReadFile = 1 << 30
+)
+
+var errLoop = errors.New("too many levels of symbolic links")
+
+// resolve returns the inode at name, following symbolic links on the way and,
+// if follow is set, at its end.
+func (f *FS) resolve(name string, follow bool) (*Inode, error) {
+	if !fs.ValidPath(name) {
+		return nil, fs.ErrInvalid
+	}
+	root, err := f.Root()
+	if err != nil {
+		return nil, err
+	}
+	dirs := []*Inode{root} // from the root to where we are
+	rest := tree.Split(name)
+	for links := 0; len(rest) > 0; {
+		part := rest[0]
+		rest = rest[1:]
+		if part == ".." {
+			dirs = dirs[:max(len(dirs)-1, 1)]
+			continue
+		}
+		node, err := f.child(dirs[len(dirs)-1], part)
+		if err != nil {
+			return nil, err
+		}
+		if node.Mode.Type() == tree.TypeSymlink && (follow || len(rest) > 0) {
+			if links++; links > maxLinks {
+				return nil, errLoop
+			}
+			target, err := node.Target()
+			if err != nil {
+				return nil, err
+			}
+			if strings.HasPrefix(target, "/") {
+				dirs = dirs[:1]
+			}
+			rest = append(tree.Split(target), rest...)
+			continue
+		}
+		dirs = append(dirs, node)
+	}
+	return dirs[len(dirs)-1], nil
+}
+
+func (f *FS) child(dir *Inode, name string) (*Inode, error) {
+	if !dir.Mode.IsDir() {
+		return nil, errNotDir
+	}
+	nid, ok, err := dir.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return f.Inode(nid)
+}
+
+// at resolves name for the operation op.
+func (f *FS) at(op, name string, follow bool) (*Inode, error) {
+	node, err := f.resolve(name, follow)
+	if err != nil {
+		return nil, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return node, nil
+}
+
+// Open implements fs.FS. What it returns is an io.ReaderAt and io.Seeker for a
+// regular file and an fs.ReadDirFile for a directory. Symbolic links are
+// followed.
+func (f *FS) Open(name string) (fs.File, error) {
+	node, err := f.at("open", name, true)
+	if err != nil {
+		return nil, err
+	}
+	info := fileInfo{path.Base(name), node}
+	switch {
+	case node.Mode.IsDir():
+		return &openDir{fileInfo: info, path: name}, nil
+	case node.Mode.IsRegular():
+		r, err := node.Reader()
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+		}
+		return &openFile{fileInfo: info, SectionReader: io.NewSectionReader(r, 0, node.Size)}, nil
+	}
+	return openSpecial{info}, nil
+}
+
+// Stat implements fs.StatFS. Symbolic links are followed. The FileInfo's Sys
+// returns the *Inode.
+func (f *FS) Stat(name string) (fs.FileInfo, error) {
+	node, err := f.at("stat", name, true)
+	if err != nil {
+		return nil, err
+	}
+	return fileInfo{path.Base(name), node}, nil
+}
+
+// Lstat implements fs.ReadLinkFS: Stat that does not follow name itself.
+func (f *FS) Lstat(name string) (fs.FileInfo, error) {
+	node, err := f.at("lstat", name, false)
+	if err != nil {
+		return nil, err
+	}
+	return fileInfo{path.Base(name), node}, nil
+}
+
+// ReadLink implements fs.ReadLinkFS.
+func (f *FS) ReadLink(name string) (string, error) {
+	node, err := f.at("readlink", name, false)
+	if err != nil {
+		return "", err
+	}
+	target, err := node.Target()
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	return target, nil
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
+	node, err := f.at("readdir", name, true)
+	if err != nil {
+		return nil, err
+	}
+	list, err := node.list()
+	if err != nil {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
+	}
+	return list, nil
+}
+
+// ReadFile implements fs.ReadFileFS. It refuses files over 1 GiB: a hole in a
+// small image can be of any size.
+func (f *FS) ReadFile(name string) ([]byte, error) {
+	node, err := f.at("read", name, true)
+	if err != nil {
+		return nil, err
+	}
+	p, err := node.readAll()
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	return p, nil
+}
+
+func (i *Inode) readAll() ([]byte, error) {
+	r, err := i.Reader()
+	if err != nil {
+		return nil, err
+	}
+	if i.Size > maxReadFile {
+		return nil, fmt.Errorf("%d bytes are too many to read at once", i.Size)
+	}
+	p := make([]byte, i.Size)
+	if n, err := r.ReadAt(p, 0); n < len(p) {
+		return nil, err
+	}
+	return p, nil
+}
+
+// list returns the entries of a directory as fs.ReadDirFS gives them.
+func (i *Inode) list() ([]fs.DirEntry, error) {
+	entries, err := i.Entries()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]fs.DirEntry, 0, len(entries))
+	for _, e := range entries {
+		if e.Name != "." && e.Name != ".." {
+			list = append(list, dirEntry{e, i.fs})
+		}
+	}
+	return list, nil
+}
+
+// fileInfo is an inode under a name.
+type fileInfo struct {
+	name string
+	node *Inode
+}
+
+func (i fileInfo) Name() string       { return i.name }
+func (i fileInfo) Size() int64        { return i.node.Size }
+func (i fileInfo) Mode() fs.FileMode  { return i.node.Mode.FileMode() }
+func (i fileInfo) ModTime() time.Time { return i.node.ModTime }
+func (i fileInfo) IsDir() bool        { return i.node.Mode.IsDir() }
+func (i fileInfo) Sys() any           { return i.node }
+func (i fileInfo) String() string     { return fs.FormatFileInfo(i) }
+
+// Stat makes every type that embeds a fileInfo a part of fs.File.
+func (i fileInfo) Stat() (fs.FileInfo, error) { return i, nil }
+
+// dirEntry is an fs.DirEntry.
+type dirEntry struct {
+	DirEntry
+	f *FS
+}
+
+func (e dirEntry) Name() string      { return e.DirEntry.Name }
+func (e dirEntry) IsDir() bool       { return e.DirEntry.Type == DirType }
+func (e dirEntry) Type() fs.FileMode { return e.DirEntry.Type.mode().FileMode().Type() }
+func (e dirEntry) String() string    { return fs.FormatDirEntry(e) }
+
+func (e dirEntry) Info() (fs.FileInfo, error) {
+	node, err := e.f.Inode(e.NID)
+	if err != nil {
+		return nil, err
+	}
+	return fileInfo{e.DirEntry.Name, node}, nil
+}
+
+// mode returns the type bits of inodes of type t.
+func (t FileType) mode() tree.Mode {
+	modes := [...]tree.Mode{0, tree.TypeRegular, tree.TypeDir, tree.TypeChar, tree.TypeBlock,
+		tree.TypeFIFO, tree.TypeSocket, tree.TypeSymlink}
+	if int(t) < len(modes) {
+		return modes[t]
+	}
+	return 0
+}
+
+// openFile is an open regular file.
+type openFile struct {
+	fileInfo
+	*io.SectionReader
+}
+
+// Size is ambiguous without this.
+func (f *openFile) Size() int64 { return f.node.Size }
+
+func (f *openFile) Close() error { return nil }
+
+// openSpecial is an open device, fifo or socket, which the image has no bytes
+// of.
+type openSpecial struct {
+	fileInfo
+}
+
+func (f openSpecial) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: f.name, Err: errors.ErrUnsupported}
+}
+
+func (f openSpecial) Close() error { return nil }
+
+// openDir is an open directory.
+type openDir struct {
+	fileInfo
+	path string
+	rest []fs.DirEntry
+	read bool
+}
+
+func (d *openDir) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: d.path, Err: errors.New("is a directory")}
+}
+
+func (d *openDir) Close() error { return nil }
+
+// ReadDir implements fs.ReadDirFile.
+func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
+	if !d.read {
+		list, err := d.node.list()
+		if err != nil {
+			return nil, &fs.PathError{Op: "readdir", Path: d.path, Err: err}
+		}
+		d.rest, d.read = list, true
+	}
+	if n <= 0 {
+		n = len(d.rest)
+	} else if len(d.rest) == 0 {
+		return nil, io.EOF
+	}
+	n = min(n, len(d.rest))
+	list := slices.Clone(d.rest[:n])
+	d.rest = d.rest[n:]
+	return list, nil
+}
