@@ -100,7 +100,7 @@ func (c Command) run(ctx context.Context, content []byte, certificate *x509.Cert
 	case err != nil && messages.String() != "":
 		return nil, fmt.Errorf("%w: %s", err, messages)
 	}
-	return output.Bytes(), err
+	return output.kept.Bytes(), err
 }
 
 func (c Command) shell(ctx context.Context) *exec.Cmd {
@@ -125,8 +125,9 @@ func environment(content []byte, certificate *x509.Certificate, certificatePath 
 }
 
 // limited keeps what is written to it up to a size, and calls exceeded beyond.
+// The buffer is no embedded field, as its ReadFrom would pass by Write.
 type limited struct {
-	bytes.Buffer
+	kept     bytes.Buffer
 	max      int
 	full     bool
 	exceeded func()
@@ -134,12 +135,12 @@ type limited struct {
 
 // Write implements io.Writer.
 func (l *limited) Write(data []byte) (int, error) {
-	if l.Len()+len(data) > l.max {
+	if l.kept.Len()+len(data) > l.max {
 		l.full = true
 		l.exceeded()
 		return 0, io.ErrShortWrite
 	}
-	return l.Buffer.Write(data)
+	return l.kept.Write(data)
 }
 
 // tail keeps the last bytes written to it and passes all on.
