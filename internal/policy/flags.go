@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+
+	"sextant/internal/dps"
+)
 
 // Flags are the alternatives that a rule allows.
 type Flags uint32
@@ -123,12 +127,12 @@ func (f Flags) impossible() bool {
 }
 
 // normalize extends flags, and drops what means nothing for the designator.
-func (f Flags) normalize(d Designator) Flags {
+func (f Flags) normalize(d dps.Designator) Flags {
 	f = f.Extend()
-	if data, _ := d.protects(); data != "" {
+	if _, _, ok := protects(d); ok {
 		f &^= Verity | Signed | Encrypted | EncryptedWithIntegrity
 	}
-	if !d.hasVerity() {
+	if _, ok := d.Verity(); !ok {
 		f &^= Verity | Signed
 	}
 	if f&Open == Absent {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sextant/internal/dps"
 	"sextant/internal/fault"
 )
 
@@ -32,7 +33,7 @@ func (e Encryption) flags() Flags {
 
 // Partition is one partition of an image, as far as a policy asks.
 type Partition struct {
-	Designator       Designator
+	Designator       dps.Designator
 	ReadOnly, GrowFS bool // the GPT flags of that name
 	Encryption       Encryption
 }
@@ -40,7 +41,8 @@ type Partition struct {
 // Judge returns which of an image's partitions the given release of systemd
 // would use under the policy, in its order, or an error that wraps
 // fault.ErrUntrusted where it would refuse the image. No two partitions may
-// have the same designator. It follows dissect_image and
+// have the same designator; those without a rule in any policy, such as
+// generic Linux partitions, do not count. It follows dissect_image and
 // dissected_image_probe_filesystems of src/shared/dissect-image.c.
 //
 // Up to 258 a data partition with a hash partition in use counts as verity,
@@ -78,10 +80,13 @@ func (p Policy) Judge(image []Partition, release int) ([]Partition, error) {
 }
 
 // choose splits the partitions into those to use and those to pass over.
-func (p Policy) choose(image []Partition) (used map[Designator]Partition, ignored []Designator, err error) {
-	used = make(map[Designator]Partition)
+func (p Policy) choose(image []Partition) (used map[dps.Designator]Partition, ignored []dps.Designator, err error) {
+	used = make(map[dps.Designator]Partition)
 	for _, part := range image {
 		d := part.Designator
+		if !known(d) {
+			continue
+		}
 		switch p.For(d) & Open &^ Absent {
 		case 0:
 			return nil, nil, refusal(d, "must not exist")
@@ -96,20 +101,20 @@ func (p Policy) choose(image []Partition) (used map[Designator]Partition, ignore
 
 // found returns what the table alone tells about the partition: whether it is
 // there, and how it is protected.
-func found(d Designator, used map[Designator]Partition, ignored []Designator, release int) Flags {
-	has := func(d Designator) bool { _, ok := used[d]; return ok }
+func found(d dps.Designator, used map[dps.Designator]Partition, ignored []dps.Designator, release int) Flags {
+	has := func(d dps.Designator, _ bool) bool { _, ok := used[d]; return ok }
 	switch {
 	case slices.Contains(ignored, d):
 		return Unused
-	case !has(d):
+	case !has(d, true):
 		return Absent
-	case !has(d.verity()):
+	case !has(d.Verity()):
 		return Encrypted | EncryptedWithIntegrity | Unprotected
-	case release >= lenientRelease && has(d.veritySig()):
+	case release >= lenientRelease && has(d.VeritySig()):
 		return Signed | Verity | Unprotected
 	case release >= lenientRelease:
 		return Verity | Unprotected
-	case has(d.veritySig()):
+	case has(d.VeritySig()):
 		return Signed
 	}
 	return Verity
@@ -127,7 +132,7 @@ type Bare struct {
 // fault.ErrUntrusted where it would refuse the image. In all releases an image
 // with a root hash counts as verity only, with a signature as signed only.
 func (p Policy) JudgeBare(image Bare) (used bool, err error) {
-	part := Partition{Designator: Root}
+	part := Partition{Designator: dps.Root}
 	_, ignored, err := p.choose([]Partition{part})
 	if err != nil || len(ignored) > 0 {
 		return false, err
@@ -139,7 +144,7 @@ func (p Policy) JudgeBare(image Bare) (used bool, err error) {
 	case image.RootHash:
 		level = Verity
 	}
-	if err := p.checkUse(Root, level); err != nil {
+	if err := p.checkUse(dps.Root, level); err != nil {
 		return false, err
 	}
 	if err := p.checkGPT(part); err != nil {
@@ -148,7 +153,7 @@ func (p Policy) JudgeBare(image Bare) (used bool, err error) {
 	return true, nil
 }
 
-func (p Policy) checkUse(d Designator, found Flags) error {
+func (p Policy) checkUse(d dps.Designator, found Flags) error {
 	wanted := p.For(d)
 	if wanted.Has(found) {
 		return nil
@@ -179,6 +184,6 @@ func (p Policy) checkGPT(part Partition) error {
 	return nil
 }
 
-func refusal(d Designator, text string) error {
+func refusal(d dps.Designator, text string) error {
 	return fmt.Errorf("image policy: partition %s %s: %w", d, text, fault.ErrUntrusted)
 }

@@ -5,13 +5,14 @@ import (
 	"strings"
 	"testing"
 
+	"sextant/internal/dps"
 	"sextant/internal/fault"
 	"sextant/internal/policy"
 )
 
 // partitions makes an image as systemd-repart does: verity partitions carry
 // the read-only flag, plain ones growfs.
-func partitions(names ...policy.Designator) []policy.Partition {
+func partitions(names ...dps.Designator) []policy.Partition {
 	var list []policy.Partition
 	for _, d := range names {
 		list = append(list, policy.Partition{Designator: d, ReadOnly: len(names) > 1, GrowFS: len(names) == 1})

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"sextant/internal/dps"
 )
 
 // The ways in which a text can fail to be a policy. They are usage errors, so
@@ -70,7 +72,7 @@ func (p *parser) rule(part string) error {
 	if !more {
 		return ErrSyntax
 	}
-	d := Designator(strings.Trim(name, blank))
+	d := dps.Designator(strings.Trim(name, blank))
 	if err := p.mayAdd(d); errors.Is(err, ErrDesignator) && p.lenient {
 		p.passedOver = append(p.passedOver, string(d)+"=…")
 		return nil
@@ -91,8 +93,8 @@ func (p *parser) rule(part string) error {
 
 // mayAdd returns an error unless a rule for d can be added. The empty
 // designator stands for all others.
-func (p *parser) mayAdd(d Designator) error {
-	if d != "" && !d.known() {
+func (p *parser) mayAdd(d dps.Designator) error {
+	if d != "" && !known(d) {
 		return ErrDesignator
 	}
 	if _, twice := p.policy.rule(d); twice || d == "" && p.others {
@@ -101,7 +103,7 @@ func (p *parser) mayAdd(d Designator) error {
 	return nil
 }
 
-func (p *parser) flags(d Designator, words string) (Flags, error) {
+func (p *parser) flags(d dps.Designator, words string) (Flags, error) {
 	if words == "" || words == "-" {
 		return 0, nil
 	}

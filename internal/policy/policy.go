@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sextant/internal/dps"
 )
 
 // Policy is an image policy: one rule for some designators, and one for all
@@ -17,7 +19,7 @@ type Policy struct {
 
 // rule holds the flags as they were given, not extended.
 type rule struct {
-	designator Designator
+	designator dps.Designator
 	flags      Flags
 }
 
@@ -35,26 +37,26 @@ const anyUse = Verity | Signed | Encrypted | EncryptedWithIntegrity | Unprotecte
 
 // Sysext returns the policy for system extensions where none is given
 // (image_policy_sysext).
-func Sysext() Policy { return with(Ignore, rule{Root, anyUse}, rule{Usr, anyUse}) }
+func Sysext() Policy { return with(Ignore, rule{dps.Root, anyUse}, rule{dps.Usr, anyUse}) }
 
 // SysextStrict returns the policy for system extensions that an untrusted
 // place, the ESP, hands to an initrd (image_policy_sysext_strict).
 func SysextStrict() Policy {
-	return with(Ignore, rule{Root, Signed | Absent}, rule{Usr, Signed | Absent})
+	return with(Ignore, rule{dps.Root, Signed | Absent}, rule{dps.Usr, Signed | Absent})
 }
 
 // Confext returns the policy for configuration extensions where none is given
 // (image_policy_confext).
-func Confext() Policy { return with(Ignore, rule{Root, anyUse}) }
+func Confext() Policy { return with(Ignore, rule{dps.Root, anyUse}) }
 
 // ConfextStrict returns the policy for configuration extensions that an
 // untrusted place hands to an initrd (image_policy_confext_strict).
-func ConfextStrict() Policy { return with(Ignore, rule{Root, Signed | Absent}) }
+func ConfextStrict() Policy { return with(Ignore, rule{dps.Root, Signed | Absent}) }
 
 func with(others Flags, rules ...rule) Policy { return Policy{rules: rules, others: others} }
 
 // rule returns the flags given for d, as they were given.
-func (p Policy) rule(d Designator) (Flags, bool) {
+func (p Policy) rule(d dps.Designator) (Flags, bool) {
 	n, ok := slices.BinarySearchFunc(p.rules, d, compareRule)
 	if !ok {
 		return 0, false
@@ -62,10 +64,13 @@ func (p Policy) rule(d Designator) (Flags, bool) {
 	return p.rules[n].flags, true
 }
 
-func compareRule(r rule, d Designator) int { return r.designator.compare(d) }
+func compareRule(r rule, d dps.Designator) int {
+	all := Designators()
+	return slices.Index(all, r.designator) - slices.Index(all, d)
+}
 
 // put sets the flags for d.
-func (p *Policy) put(d Designator, f Flags) {
+func (p *Policy) put(d dps.Designator, f Flags) {
 	n, ok := slices.BinarySearchFunc(p.rules, d, compareRule)
 	if ok {
 		p.rules[n].flags = f
@@ -78,16 +83,16 @@ func (p *Policy) put(d Designator, f Flags) {
 // or signature partition what follows from the rule of its data partition. It
 // is extended and holds nothing that means nothing for d
 // (image_policy_get).
-func (p Policy) Given(d Designator) (Flags, bool) {
+func (p Policy) Given(d dps.Designator) (Flags, bool) {
 	if f, ok := p.rule(d); ok {
 		return f.normalize(d), true
 	}
-	data, wanted := d.protects()
-	if data == "" {
+	data, calling, ok := protects(d)
+	if !ok {
 		return 0, false
 	}
 	f, ok := p.Given(data)
-	if !ok || !f.Has(wanted) {
+	if !ok || !f.Has(calling) {
 		return 0, false
 	}
 	return (Unprotected | f&(Ignore|gptFlags)).normalize(d), true
@@ -95,7 +100,7 @@ func (p Policy) Given(d Designator) (Flags, bool) {
 
 // For returns what is allowed for d, by a rule of its own or by the rule for
 // all others (image_policy_get_exhaustively).
-func (p Policy) For(d Designator) Flags {
+func (p Policy) For(d dps.Designator) Flags {
 	if f, ok := p.Given(d); ok {
 		return f
 	}
@@ -110,7 +115,7 @@ func (p Policy) Equivalent(other Policy) bool {
 	if p.others.Extend() != other.others.Extend() {
 		return false
 	}
-	return !slices.ContainsFunc(Designators(), func(d Designator) bool {
+	return !slices.ContainsFunc(Designators(), func(d dps.Designator) bool {
 		return p.For(d) != other.For(d)
 	})
 }
@@ -197,7 +202,7 @@ func (p Policy) combine(other Policy, join func(a, b Flags) Flags) (Policy, erro
 
 // Ignoring returns the policy with an ignore rule for each of the designators
 // (image_policy_ignore_designators).
-func (p Policy) Ignoring(designators ...Designator) Policy {
+func (p Policy) Ignoring(designators ...dps.Designator) Policy {
 	p.rules = slices.Clone(p.rules)
 	for _, d := range designators {
 		p.put(d, Ignore)

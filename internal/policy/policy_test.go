@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sextant/internal/dps"
 	"sextant/internal/policy"
 )
 
@@ -19,7 +20,7 @@ func mustParse(t *testing.T, text string) policy.Policy {
 }
 
 // effect lists what a policy allows, as the test program of systemd prints it.
-type effect map[policy.Designator]string
+type effect map[dps.Designator]string
 
 func effectOf(p policy.Policy) effect {
 	e := effect{"": p.Others().String()}
@@ -34,9 +35,9 @@ func all(rule, others, verity string) effect {
 	e := effect{"": rule}
 	for _, d := range policy.Designators() {
 		switch d {
-		case policy.Root, policy.Usr:
+		case dps.Root, dps.Usr:
 			e[d] = rule
-		case policy.RootVerity, policy.UsrVerity, policy.RootVeritySig, policy.UsrVeritySig:
+		case dps.RootVerity, dps.UsrVerity, dps.RootVeritySig, dps.UsrVeritySig:
 			e[d] = verity
 		default:
 			e[d] = others
@@ -60,7 +61,7 @@ const (
 // The tables are what test-image-policy of systemd 262.1 prints.
 func TestEffect(t *testing.T) {
 	ignore := func() effect { return all("ignore", "ignore", "ignore") }
-	derived := func(rule, follows string, of ...policy.Designator) effect {
+	derived := func(rule, follows string, of ...dps.Designator) effect {
 		e := ignore()
 		for _, d := range of {
 			e[d], e[d+"-verity"], e[d+"-verity-sig"] = rule, follows, follows
@@ -273,14 +274,14 @@ func TestUnion(t *testing.T) {
 func TestIgnoring(t *testing.T) {
 	for _, c := range []struct {
 		in   string
-		list []policy.Designator
+		list []dps.Designator
 		want string
 	}{
 		{"-", nil, "-"},
-		{"-", []policy.Designator{"root"}, "-"},
-		{"*", []policy.Designator{"root"}, "root=ignore:=open"},
-		{"*", []policy.Designator{"root", "usr"}, "root=ignore:usr=ignore:=open"},
-		{"~", []policy.Designator{"var", "esp", "var"}, "esp=ignore:var=ignore:=absent"},
+		{"-", []dps.Designator{"root"}, "-"},
+		{"*", []dps.Designator{"root"}, "root=ignore:=open"},
+		{"*", []dps.Designator{"root", "usr"}, "root=ignore:usr=ignore:=open"},
+		{"~", []dps.Designator{"var", "esp", "var"}, "esp=ignore:var=ignore:=absent"},
 	} {
 		in := mustParse(t, c.in)
 		if got := in.Ignoring(c.list...); got.String() != mustParse(t, c.want).String() {
