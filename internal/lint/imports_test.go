@@ -27,6 +27,8 @@ var layers = []layer{
 	{"internal/dps", []string{"internal/format/gpt", "internal/fault"}, "a table"},
 	{"internal/ids", []string{"internal/format/gpt", "internal/dps", "internal/fault"}, "pure"},
 	{"internal/extension", []string{"internal/fault", "internal/tree"}, "pure: decides, does not do"},
+	{"internal/policy", []string{"internal/dps", "internal/fault"}, "pure: decides, does not do"},
+	{"internal/version", nil, "pure: a comparison"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
 }
 
