@@ -155,18 +155,30 @@ func (f *Files) side(p *plan.Plan, w *Written) error {
 		}
 	}
 	if f.output.Partitions {
-		for _, part := range p.Partitions {
-			if part.Deferred || part.SplitName == "" {
-				continue
-			}
-			content := io.NewSectionReader(f.image, part.Span.Offset, part.Span.Length)
-			if err := f.add("."+part.SplitName+f.output.suffix(), content); err != nil {
-				return err
-			}
+		if err := f.split(p, w); err != nil {
+			return err
 		}
 	}
 	if f.output.Manifest != nil {
 		return f.add(".manifest", bytes.NewReader(f.output.Manifest))
+	}
+	return nil
+}
+
+// split writes each partition that has a SplitName= as a file of its own.
+func (f *Files) split(p *plan.Plan, w *Written) error {
+	for i, part := range p.Partitions {
+		if part.Deferred || part.Definition.SplitName == "" {
+			continue
+		}
+		suffix, err := part.Definition.SplitSuffix(i, w.UUIDs[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", part.Definition.At, err)
+		}
+		content := io.NewSectionReader(f.image, part.Span.Offset, part.Span.Length)
+		if err := f.add("."+suffix+f.output.suffix(), content); err != nil {
+			return err
+		}
 	}
 	return nil
 }

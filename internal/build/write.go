@@ -51,6 +51,9 @@ type Written struct {
 	// RootHashes has the root hash for each partition of the plan that is a
 	// hash partition, and nil for all others.
 	RootHashes [][]byte
+
+	// UUIDs has the UUID of each partition of the plan.
+	UUIDs []gpt.GUID
 }
 
 // Write writes the planned image.
@@ -72,7 +75,11 @@ func Write(ctx context.Context, image Image, p *plan.Plan, opts Options) (*Writt
 	if err != nil {
 		return nil, fmt.Errorf("partition table: %w", err)
 	}
-	return &Written{Table: table, RootHashes: w.roots}, nil
+	written := &Written{Table: table, RootHashes: w.roots}
+	for i := range p.Partitions {
+		written.UUIDs = append(written.UUIDs, w.uuid(i))
+	}
+	return written, nil
 }
 
 // writer holds what the steps of Write share.
@@ -244,9 +251,9 @@ func (w *writer) table() (*gpt.Table, error) {
 			continue
 		}
 		t.Partitions = append(t.Partitions, gpt.Partition{
-			Type: part.Type.UUID, UUID: w.uuid(i),
+			Type: part.Definition.Type.UUID, UUID: w.uuid(i),
 			First: uint64(part.Span.Offset / sector), Last: uint64(part.Span.End()/sector - 1),
-			Attributes: part.Attributes, Name: part.Label,
+			Attributes: part.Definition.Attributes, Name: part.Label,
 		})
 	}
 	return t, gpt.Write(w.image, w.plan.Size, t)

@@ -204,7 +204,7 @@ func manifestOf(cfg *config.Config, p *plan.Plan) ([]byte, error) {
 		name = "image"
 	}
 	return build.Manifest{
-		Name: name, Distribution: cfg.Distribution, Architecture: cfg.Architecture,
+		Name: name, Distribution: cfg.Distribution, Architecture: string(cfg.Architecture),
 		Format: cfg.Format.String(), Version: cfg.ImageVersion, Release: cfg.Release, Extension: release,
 	}.Marshal(), nil
 }

@@ -54,8 +54,8 @@ func newPlanResult(p *plan.Plan) planResult {
 
 func newPlannedResult(part plan.Partition) plannedResult {
 	r := plannedResult{
-		Definition: part.Definition, Type: part.Type.Name, TypeUUID: part.Type.UUID.String(), Label: part.Label,
-		Attributes: part.Attributes.String(), Offset: part.Span.Offset, Size: part.Span.Length, Deferred: part.Deferred,
+		Definition: part.Definition.At.String(), Type: part.Definition.Type.Name, TypeUUID: part.Definition.Type.UUID.String(),
+		Label: part.Label, Attributes: part.Definition.Attributes.String(), Offset: part.Span.Offset, Size: part.Span.Length, Deferred: part.Deferred,
 	}
 	if !part.RootHashUUID {
 		r.UUID = part.UUID.String()

@@ -27,7 +27,7 @@ func identityOf(cfg *config.Config) extension.Identity {
 	}
 	return extension.Identity{
 		Class: cfg.Format, ID: id, Version: cfg.ImageVersion,
-		Scope: cfg.Environment[cfg.Format.Prefix()+"_SCOPE"], Architecture: cfg.Architecture,
+		Scope: cfg.Environment[cfg.Format.Prefix()+"_SCOPE"], Architecture: string(cfg.Architecture),
 	}
 }
 
@@ -62,8 +62,10 @@ func planOptions(cfg *config.Config) plan.Options {
 		o.Verity = plan.Signed
 	case config.VerityDefer:
 		o.Verity = plan.Deferred
-	default:
+	case config.VerityHash:
 		o.Verity = plan.Unsigned
+	default:
+		o.Verity = plan.Unprotected
 	}
 	return o
 }
@@ -85,7 +87,14 @@ func seedOf(cfg *config.Config) ids.Seed {
 // definitions returns the partition definitions in force.
 func (b *builder) definitions() ([]repart.Definition, error) {
 	protected := b.cfg.VerityInForce() != config.VerityDisabled
-	return repart.BuiltIn(b.cfg.Format, protected, b.cfg.Architecture)
+	dirs := []repart.Directory{repart.Builtin(b.cfg.Format.String(), protected)}
+	if len(b.cfg.Definitions) > 0 {
+		dirs = nil
+		for _, path := range b.cfg.Definitions {
+			dirs = append(dirs, repart.OpenDirectory(path, b.env.show(path)))
+		}
+	}
+	return repart.Load(dirs, b.cfg.Architecture)
 }
 
 // signing returns who signs, or nil where nothing is signed. Keys are read

@@ -18,19 +18,19 @@ import (
 func contents(t *tree.Tree, d repart.Definition, uuid gpt.GUID, now time.Time) (*Data, error) {
 	out := tree.New()
 	out.Root.ModTime = now
-	for _, c := range d.CopyFiles {
+	for _, c := range d.Copies {
 		if err := copyFiles(out, t, c, d.ExcludeFiles); err != nil {
 			return nil, fmt.Errorf("CopyFiles=%s:%s: %w", c.Source, c.Target, err)
 		}
 	}
-	for _, dir := range d.MakeDirectories {
+	for _, dir := range d.MakeDirs {
 		if _, err := out.MakeDirs(dir, 0o755, now); err != nil {
 			return nil, fmt.Errorf("MakeDirectories=%s: %w", dir, err)
 		}
 	}
 	for _, link := range d.MakeSymlinks {
-		if err := makeSymlink(out, link.Source, link.Target, now); err != nil {
-			return nil, fmt.Errorf("MakeSymlinks=%s:%s: %w", link.Source, link.Target, err)
+		if err := makeSymlink(out, link, now); err != nil {
+			return nil, fmt.Errorf("MakeSymlinks=%s:%s: %w", link.Path, link.Target, err)
 		}
 	}
 	setMissingTimes(out, now)
@@ -43,7 +43,7 @@ func contents(t *tree.Tree, d repart.Definition, uuid gpt.GUID, now time.Time) (
 
 // copyFiles merges one source of the built tree into out. A source that is not
 // there is passed over, as systemd-repart does.
-func copyFiles(out, from *tree.Tree, c repart.CopyFiles, exclude []string) error {
+func copyFiles(out, from *tree.Tree, c repart.Copy, exclude []string) error {
 	node := from.Lookup(c.Source)
 	if node == nil {
 		return nil
@@ -83,9 +83,10 @@ func without(node *tree.Inode, at string, exclude []string) *tree.Inode {
 	return kept
 }
 
-func makeSymlink(t *tree.Tree, at, target string, now time.Time) error {
-	link := &tree.Inode{Mode: tree.TypeSymlink | 0o777, Target: target, ModTime: now, Origin: "MakeSymlinks=" + at}
-	return t.Merge(at, link)
+func makeSymlink(t *tree.Tree, link repart.Symlink, now time.Time) error {
+	return t.Merge(link.Path, &tree.Inode{
+		Mode: tree.TypeSymlink | 0o777, Target: link.Target, ModTime: now, Origin: "MakeSymlinks=" + link.Path,
+	})
 }
 
 // setMissingTimes gives directories that the merging made a time.

@@ -7,7 +7,6 @@ import (
 
 	"sextant/internal/dps"
 	"sextant/internal/extension"
-	"sextant/internal/format/erofs"
 	"sextant/internal/format/gpt"
 	"sextant/internal/format/verity"
 	"sextant/internal/ids"
@@ -31,9 +30,10 @@ type Mode int
 
 // The modes. Definitions without Verity= are the same in all of them.
 const (
-	Signed   Mode = iota // all
-	Deferred             // signature partitions have their space, but no entry
-	Unsigned             // no signature partitions
+	Signed      Mode = iota // all
+	Deferred                // signature partitions have their space, but no entry
+	Unsigned                // no signature partitions
+	Unprotected             // neither signature nor hash partitions
 )
 
 // New plans the image that the definitions ask for, filled from t. Of a
@@ -48,23 +48,29 @@ func New(t *tree.Tree, definitions []repart.Definition, opts Options) (*Plan, er
 	for i, d := range definitions {
 		part, err := p.partition(t, definitions, i, opts)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", d.Path, err)
+			return nil, fmt.Errorf("%s: %w", d.At, err)
 		}
 		p.Partitions = append(p.Partitions, part)
 	}
-	if err := p.resolveTrees(definitions); err != nil {
+	if err := p.resolveTrees(); err != nil {
 		return nil, err
 	}
-	return p, p.place(definitions)
+	return p, p.place()
 }
 
-// wanted drops the signature partitions where none are asked for.
+// wanted drops the partitions that the mode has no use for.
 func wanted(all []repart.Definition, mode Mode) []repart.Definition {
 	var list []repart.Definition
 	for _, d := range all {
-		if d.Verity != repart.VeritySignature || mode != Unsigned {
-			list = append(list, d)
+		switch {
+		case d.Verity == repart.VeritySignature && mode >= Unsigned:
+			continue
+		case d.Verity == repart.VerityHash && mode == Unprotected:
+			continue
+		case mode == Unprotected:
+			d.Verity = repart.VerityOff
 		}
+		list = append(list, d)
 	}
 	return list
 }
@@ -73,13 +79,12 @@ func wanted(all []repart.Definition, mode Mode) []repart.Definition {
 func (p *Plan) partition(t *tree.Tree, all []repart.Definition, i int, opts Options) (Partition, error) {
 	d := all[i]
 	derived := opts.Seed.Partition(d.Type.UUID, sameType(all[:i], d.Type))
-	if d.UUID != nil {
-		derived = *d.UUID
+	if d.HasUUID {
+		derived = d.UUID
 	}
 	part := Partition{
-		Definition: d.Path, Type: d.Type, SplitName: d.SplitName,
-		Label: p.label(d), Attributes: attributes(d), UUID: derived,
-		RootHashUUID: d.UUID == nil && (d.Verity == repart.VerityData || d.Verity == repart.VerityHash),
+		Definition: d, Label: p.label(d), UUID: derived,
+		RootHashUUID: !d.HasUUID && (d.Verity == repart.VerityData || d.Verity == repart.VerityHash),
 	}
 	switch d.Verity {
 	case repart.VerityHash:
@@ -120,7 +125,7 @@ func match(all []repart.Definition, d repart.Definition, part repart.Verity) int
 // label returns the configured label, or the type's name with a number behind
 // it where that is taken (repart.c, partition_acquire_label).
 func (p *Plan) label(d repart.Definition) string {
-	if d.Label != "" {
+	if d.HasLabel {
 		return d.Label
 	}
 	label := d.Type.Name
@@ -134,104 +139,86 @@ func (p *Plan) labelTaken(label string) bool {
 	return p.Find(func(part Partition) bool { return part.Label == label }) >= 0
 }
 
-// attributes returns the bits of the entry: what takes part in verity is
-// read-only, all else can grow, unless the definition says otherwise
-// (repart.c, partition_read_definition).
-func attributes(d repart.Definition) gpt.Attributes {
-	var bits gpt.Attributes
-	if d.Flags != nil {
-		bits = gpt.Attributes(*d.Flags)
-	}
-	readOnly := choose(d.ReadOnly, d.Verity != repart.VerityOff)
-	known := d.Type.Attributes()
-	for _, a := range []struct {
-		bit gpt.Attributes
-		set bool
-	}{
-		{gpt.ReadOnly, readOnly},
-		{gpt.NoAuto, choose(d.NoAuto, false)},
-		{gpt.GrowFS, choose(d.GrowFS, !readOnly)},
-	} {
-		if a.set {
-			bits |= a.bit & known
-		}
-	}
-	return bits
-}
-
-func choose(configured *bool, otherwise bool) bool {
-	if configured != nil {
-		return *configured
-	}
-	return otherwise
-}
-
 // resolveTrees fixes the parameters of the hash trees, now that the sizes of
 // the file systems are known.
-func (p *Plan) resolveTrees(definitions []repart.Definition) error {
+func (p *Plan) resolveTrees() error {
 	for i := range p.Partitions {
 		part := &p.Partitions[i]
 		if part.Hash == nil {
 			continue
 		}
-		d := definitions[i]
+		d := part.Definition
 		data := p.Partitions[part.Hash.Of].Data
 		params := verity.Default(data.Layout.Size())
-		params.DataBlockSize = block(definitions[part.Hash.Of].VerityDataBlockSize, d.VerityDataBlockSize)
-		params.HashBlockSize = block(d.VerityHashBlockSize, definitions[part.Hash.Of].VerityHashBlockSize)
+		if d.VerityDataBlockSize != 0 {
+			params.DataBlockSize = d.VerityDataBlockSize
+		}
+		if d.VerityHashBlockSize != 0 {
+			params.HashBlockSize = d.VerityHashBlockSize
+		}
 		params.DataBlocks = span.AlignUp(data.Layout.Size(), int64(params.DataBlockSize)) / int64(params.DataBlockSize)
 		params.Salt = p.Seed.VeritySalt()
 		params.UUID = p.Seed.VerityUUID()
 		if _, err := params.Geometry(); err != nil {
-			return fmt.Errorf("%s: %w", part.Definition, err)
+			return fmt.Errorf("%s: %w", part.Definition.At, err)
 		}
 		part.Hash.Params = params
 	}
 	return nil
 }
 
-// block returns the first block size that is set, else 4096 bytes.
-func block(sizes ...int) int {
-	for _, s := range sizes {
-		if s != 0 {
-			return s
-		}
-	}
-	return erofs.DefaultBlockSize
-}
+// maxSize keeps sums of offsets and sizes far from overflow.
+const maxSize = math.MaxInt64 / 4
 
 // place gives every partition its bytes, one behind the other, and the image
 // its size.
-func (p *Plan) place(definitions []repart.Definition) error {
+func (p *Plan) place() error {
 	at := int64(Start)
 	for i := range p.Partitions {
-		part, d := &p.Partitions[i], definitions[i]
-		size, err := p.partitionSize(part, d)
+		part := &p.Partitions[i]
+		size, err := p.partitionSize(part)
+		if err == nil {
+			at, err = part.put(at, size)
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", part.Definition, err)
+			return fmt.Errorf("%s: %w", part.Definition.At, err)
 		}
-		if size > math.MaxInt64/4-at || d.PaddingMin > math.MaxInt64/4-at {
-			return fmt.Errorf("%s: the image would have more than %d bytes", part.Definition, int64(math.MaxInt64/4))
-		}
-		part.Span = span.Span{Offset: at, Length: size}
-		at = span.AlignUp(part.Span.End()+d.PaddingMin, Grain)
 	}
 	p.Size = span.AlignUp(gpt.SizeFor(at, p.SectorSize), Grain)
 	return nil
 }
 
+// put places the partition and returns where the next one can begin.
+func (part *Partition) put(at, size int64) (next int64, err error) {
+	padding := atLeast(part.Definition.PaddingMin)
+	if padding > maxSize || size > maxSize-padding || at > maxSize-padding-size {
+		return 0, fmt.Errorf("the image would be larger than %d bytes", int64(maxSize))
+	}
+	part.Span = span.Span{Offset: at, Length: size}
+	return span.AlignUp(at+size+padding, Grain), nil
+}
+
+// atLeast turns a size of a definition into bytes, none if it was not given.
+func atLeast(size uint64) int64 {
+	if size == repart.Unset {
+		return 0
+	}
+	return int64(min(size, math.MaxInt64))
+}
+
 // partitionSize returns the size that the content needs, or the larger one
 // that the definition asks for.
-func (p *Plan) partitionSize(part *Partition, d repart.Definition) (int64, error) {
+func (p *Plan) partitionSize(part *Partition) (int64, error) {
 	need, err := p.ContentSize(part)
 	if err != nil {
 		return 0, err
 	}
 	need = span.AlignUp(need, Grain)
-	if most := d.SizeMax / Grain * Grain; d.SizeMax > 0 && need > most {
-		return 0, fmt.Errorf("content of %d bytes is larger than SizeMaxBytes=%d", need, d.SizeMax)
+	d := part.Definition
+	if d.SizeMax != repart.Unset && uint64(need) > d.SizeMax {
+		return 0, fmt.Errorf("the content has %d bytes, more than SizeMaxBytes=%d", need, d.SizeMax)
 	}
-	return max(need, span.AlignUp(d.SizeMin, Grain)), nil
+	return max(need, atLeast(d.SizeMin)), nil
 }
 
 // ContentSize returns how many bytes of the partition are used.

@@ -14,12 +14,12 @@ package plan
 import (
 	"time"
 
-	"sextant/internal/dps"
 	"sextant/internal/extension"
 	"sextant/internal/format/erofs"
 	"sextant/internal/format/gpt"
 	"sextant/internal/format/verity"
 	"sextant/internal/ids"
+	"sextant/internal/repart"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -46,11 +46,8 @@ type Plan struct {
 // Partition is one partition of the plan. Exactly one of Data, Hash and
 // Signature is set.
 type Partition struct {
-	Definition string // file that asks for it, or "built-in 10-root.conf"
-	Type       dps.Type
+	Definition repart.Definition
 	Label      string
-	SplitName  string // middle of the name of the split artifact, empty for none
-	Attributes gpt.Attributes
 	Span       span.Span // bytes in the image
 
 	// UUID is what the table carries, unless RootHashUUID says that it is
