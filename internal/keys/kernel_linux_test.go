@@ -13,18 +13,19 @@ import (
 	"sextant/internal/format/pkcs7"
 	"sextant/internal/keys"
 	"sextant/internal/vmtest"
+	"sextant/internal/vmtest/rootfs"
 )
 
 // TestKernel lets stock kernels parse what we make. Debian 12 builds its kernel
 // without ECDSA.
 func TestKernel(t *testing.T) {
 	t.Run("bookworm", func(t *testing.T) {
-		vm := vmtest.New(t, vmtest.Bookworm())
+		vm := vmtest.New(t, rootfs.Bookworm())
 		vm.KernelArgs("module.sig_enforce=1")
 		vm.RunTest("TestInKernelRSA")
 	})
 	t.Run("sid", func(t *testing.T) {
-		vm := vmtest.New(t, vmtest.Sid())
+		vm := vmtest.New(t, rootfs.Sid())
 		vm.KernelArgs("module.sig_enforce=1")
 		vm.RunTest("TestInKernelECDSA")
 	})

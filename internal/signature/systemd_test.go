@@ -13,7 +13,6 @@ import (
 	"sextant/internal/keys"
 	"sextant/internal/signature"
 	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -23,8 +22,8 @@ import (
 func TestSameBytesAsRepart(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "sfdisk", "unshare")
-	for _, release := range []rootfs.Release{vmtest.Trixie(), vmtest.Sid()} {
-		system := vmtest.RequireRootfs(t, release)
+	for _, release := range []rootfs.Release{rootfs.Trixie(), rootfs.Sid()} {
+		system := rootfs.Require(t, release)
 		for _, algorithm := range []keys.Algorithm{keys.RSA2048, keys.ECDSAP256, keys.ECDSAP384} {
 			dir := t.TempDir()
 			key, certificate := generate(t, algorithm, "/CN=repart/O=Sextant")
@@ -110,9 +109,9 @@ func TestKeyutilTakesThePair(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "unshare")
 	for release, program := range map[rootfs.Release]string{
-		vmtest.Trixie(): "/usr/lib/systemd/systemd-keyutil", vmtest.Sid(): "/usr/lib/systemd/systemd-keyutil",
+		rootfs.Trixie(): "/usr/lib/systemd/systemd-keyutil", rootfs.Sid(): "/usr/lib/systemd/systemd-keyutil",
 	} {
-		system := vmtest.RequireRootfs(t, release)
+		system := rootfs.Require(t, release)
 		for _, algorithm := range []keys.Algorithm{keys.RSA2048, keys.ECDSAP256, keys.ECDSAP384} {
 			dir := t.TempDir()
 			key, certificate := generate(t, algorithm, "/CN=keyutil")
