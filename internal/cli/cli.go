@@ -14,9 +14,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"sextant/internal/keys"
 )
 
 // Env is the world around a command, so that tests can give another one.
@@ -131,6 +134,12 @@ func hintFor(err error) string {
 	var h hinter
 	if errors.As(err, &h) {
 		return h.Hint()
+	}
+	switch {
+	case errors.Is(err, keys.ErrNoPassphrase):
+		return "name a file with the passphrase with --passphrase-file"
+	case errors.Is(err, syscall.ENOSPC):
+		return "the disk is full; what was there before is untouched"
 	}
 	return ""
 }

@@ -56,13 +56,13 @@ func fileSystemKind(r io.ReaderAt, size int64) (Kind, error) {
 
 // FileSystem opens the file system of a partition.
 func (m *Image) FileSystem(p *Part) (FileSystem, Kind, error) {
-	kind, err := fileSystemKind(m.section(p), p.Span.Length)
+	kind, err := fileSystemKind(m.Section(p), p.Span.Length)
 	if err != nil {
 		return nil, "", err
 	}
 	switch kind {
 	case "erofs":
-		f, err := erofs.Open(m.section(p), p.Span.Length)
+		f, err := erofs.Open(m.Section(p), p.Span.Length)
 		if err != nil {
 			return nil, kind, err
 		}

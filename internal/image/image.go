@@ -127,8 +127,8 @@ func (m *Image) Close() error {
 	return m.file.Close()
 }
 
-// section returns the bytes of a partition.
-func (m *Image) section(p *Part) *io.SectionReader {
+// Section returns the bytes of a partition.
+func (m *Image) Section(p *Part) *io.SectionReader {
 	return io.NewSectionReader(m.r, p.Span.Offset, p.Span.Length)
 }
 
@@ -137,6 +137,43 @@ type Volume struct {
 	Data      *Part
 	Hash      *Part // nil without dm-verity
 	Signature *Part // nil without signature
+}
+
+// Free returns the parts of the disk that partitions may use and none does, in
+// order. A bare file system has none.
+func (m *Image) Free() []span.Span {
+	if m.Table == nil {
+		return nil
+	}
+	sector := int64(m.Table.SectorSize)
+	return gaps(m.Parts, span.Between(int64(m.Table.FirstUsable)*sector, (int64(m.Table.LastUsable)+1)*sector))
+}
+
+// gaps returns what no partition covers, in order.
+func gaps(parts []Part, all span.Span) []span.Span {
+	var list []span.Span
+	at := all.Offset
+	for {
+		next := span.Span{Offset: all.End()}
+		for _, p := range parts {
+			if p.Span.End() > at && p.Span.Offset < next.Offset {
+				next = p.Span
+			}
+		}
+		if next.Offset > at {
+			list = append(list, span.Between(at, min(next.Offset, all.End())))
+		}
+		if next.End() <= at || next.Offset >= all.End() {
+			return list
+		}
+		at = next.End()
+	}
+}
+
+// RootHash returns the root hash that the UUIDs of data and hash partition
+// stand for: 32 bytes, as systemd guesses it (dissect-image.c).
+func (v Volume) RootHash() []byte {
+	return append(append([]byte{}, v.Data.UUID[:]...), v.Hash.UUID[:]...)
 }
 
 // Volumes returns the root and the /usr partition, of each the one for this

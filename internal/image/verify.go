@@ -87,7 +87,7 @@ func (v *verifier) volume(ctx context.Context, vol Volume) error {
 
 // protected checks hash tree and signature.
 func (v *verifier) protected(ctx context.Context, vol Volume) error {
-	root := append(append([]byte{}, vol.Data.UUID[:]...), vol.Hash.UUID[:]...)
+	root := vol.RootHash()
 	if vol.Signature != nil {
 		s, err := v.readSignature(vol.Signature)
 		if err != nil {
@@ -109,7 +109,7 @@ func (v *verifier) readSignature(p *Part) (*signature.Signature, error) {
 		return nil, fmt.Errorf("partition of %d bytes, systemd reads at most %d: %w", p.Span.Length, signature.MaxPartition, fault.ErrUnsupported)
 	}
 	content := make([]byte, p.Span.Length)
-	if _, err := v.m.section(p).ReadAt(content, 0); err != nil && err != io.EOF {
+	if _, err := v.m.Section(p).ReadAt(content, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
 	}
 	return signature.Parse(content)
@@ -145,7 +145,7 @@ func splitRoot(root []byte) (data, hash gpt.GUID) {
 
 // hashTree checks every block of hash tree and data.
 func (v *verifier) hashTree(ctx context.Context, vol Volume, root []byte) error {
-	hash, data := v.m.section(vol.Hash), v.m.section(vol.Data)
+	hash, data := v.m.Section(vol.Hash), v.m.Section(vol.Data)
 	params, err := verity.ReadSuperblock(hash, vol.Hash.Span.Length)
 	if err != nil {
 		return v.orFinding(vol.Hash.Name(), err)
@@ -185,13 +185,7 @@ func (v *verifier) orFinding(place string, err error) error {
 // slack warns of bytes other than zero in no partition: nothing vouches for
 // them, and nothing should be there.
 func (v *verifier) slack(ctx context.Context) error {
-	if v.m.Table == nil {
-		return nil
-	}
-	sector := int64(v.m.Table.SectorSize)
-	at := int64(v.m.Table.FirstUsable) * sector
-	end := (int64(v.m.Table.LastUsable) + 1) * sector
-	for _, gap := range gaps(v.m.Parts, span.Between(at, end)) {
+	for _, gap := range v.m.Free() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -204,27 +198,6 @@ func (v *verifier) slack(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// gaps returns what no partition covers, in order.
-func gaps(parts []Part, all span.Span) []span.Span {
-	var list []span.Span
-	at := all.Offset
-	for {
-		next := span.Span{Offset: all.End()}
-		for _, p := range parts {
-			if p.Span.End() > at && p.Span.Offset < next.Offset {
-				next = p.Span
-			}
-		}
-		if next.Offset > at {
-			list = append(list, span.Between(at, min(next.Offset, all.End())))
-		}
-		if next.End() <= at || next.Offset >= all.End() {
-			return list
-		}
-		at = next.End()
-	}
 }
 
 // firstNonZero returns the offset of the first byte that is not zero, or -1.
