@@ -57,7 +57,9 @@ type Command struct {
 }
 
 // SignPKCS7 runs the command and returns the DER of a detached PKCS#7 signature
-// of content by the key of certificate. It ends the command when ctx ends.
+// of content by the key of certificate. When ctx ends it kills the shell and
+// closes the pipes. What the shell started stays in the terminal's process group,
+// so that it may ask for a PIN, and gets an interrupt from there.
 func (c Command) SignPKCS7(ctx context.Context, content []byte, certificate *x509.Certificate, options pkcs7.Options) ([]byte, error) {
 	made, err := c.run(ctx, content, certificate)
 	if err != nil {
@@ -89,7 +91,7 @@ func (c Command) run(ctx context.Context, content []byte, certificate *x509.Cert
 	command.Stdin = bytes.NewReader(content)
 	command.Stdout, command.Stderr = output, messages
 	command.Env = append(os.Environ(), environment(content, certificate, certificatePath)...)
-	// A child of the shell may hold the pipes open after the shell is gone.
+	// A child may hold the pipes open after the shell is gone.
 	command.WaitDelay = 2 * time.Second
 	err = command.Run()
 	switch {

@@ -116,7 +116,7 @@ func TestSignerFailures(t *testing.T) {
 // child of it holds the pipes.
 func TestSignerEnds(t *testing.T) {
 	_, certificate := generate(t, keys.ECDSAP256)
-	for _, line := range []string{"exec sleep 600", "sleep 600 & wait", "sleep 600; true"} {
+	for _, line := range []string{"exec sleep 25", "sleep 25 & wait", "sleep 25; true"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		start := time.Now()
 		_, err := keys.Command{Line: line}.SignPKCS7(ctx, []byte(rootHash), certificate, pkcs7.Options{})

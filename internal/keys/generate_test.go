@@ -25,8 +25,8 @@ func TestParseAlgorithm(t *testing.T) {
 func TestOpenSSLTakesThePair(t *testing.T) {
 	testenv.Require(t, "openssl")
 	for _, algorithm := range keys.Algorithms() {
+		key, certificate := generate(t, algorithm)
 		for _, passphrase := range []string{"", "a passphrase"} {
-			key, certificate := generate(t, algorithm)
 			pair := files(t, key, certificate, passphrase)
 			run(t, "openssl", "pkey", "-in", pair.KeyPath, "-passin", "pass:"+passphrase, "-check", "-noout")
 			public := run(t, "openssl", "pkey", "-in", pair.KeyPath, "-passin", "pass:"+passphrase, "-pubout")

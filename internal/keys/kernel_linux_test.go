@@ -60,17 +60,17 @@ func askKernel(t *testing.T, algorithm keys.Algorithm) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err, said := loadModule(t, rootHash, signature); !errors.Is(err, syscall.EKEYREJECTED) || !strings.Contains(said, soundButUnknown) {
+	if said, err := loadModule(t, rootHash, signature); !errors.Is(err, syscall.EKEYREJECTED) || !strings.Contains(said, soundButUnknown) {
 		t.Errorf("%s: kernel says %v, %q, want %q", algorithm, err, said, soundButUnknown)
 	}
 	bare, err := key.SignPKCS7(t.Context(), []byte(rootHash), certificate, pkcs7.Options{NoCertificate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err, said := loadModule(t, rootHash, bare); !errors.Is(err, syscall.EKEYREJECTED) || !strings.Contains(said, soundButUnknown) {
+	if said, err := loadModule(t, rootHash, bare); !errors.Is(err, syscall.EKEYREJECTED) || !strings.Contains(said, soundButUnknown) {
 		t.Errorf("%s without certificate: kernel says %v, %q, want %q", algorithm, err, said, soundButUnknown)
 	}
-	if err, said := loadModule(t, rootHash[1:]+"0", signature); err == nil || strings.Contains(said, "Loading of") {
+	if said, err := loadModule(t, rootHash[1:]+"0", signature); err == nil || strings.Contains(said, "Loading of") {
 		t.Errorf("%s over other content: kernel says %v, %q, want an error about the signature itself", algorithm, err, said)
 	}
 	if algorithm == keys.RSA2048 {
@@ -92,7 +92,7 @@ func askAboutLibraryOID(t *testing.T, signature []byte) {
 	if refusals := signed.KernelRefusals(); len(refusals) != 1 {
 		t.Errorf("KernelRefusals() = %q, want one", refusals)
 	}
-	if err, said := loadModule(t, rootHash, changed); err == nil || !strings.Contains(said, unsupported) {
+	if said, err := loadModule(t, rootHash, changed); err == nil || !strings.Contains(said, unsupported) {
 		t.Errorf("sha256WithRSAEncryption: kernel says %v, %q, want %q", err, said, unsupported)
 	}
 }
@@ -114,7 +114,7 @@ func addKey(certificate *x509.Certificate) error {
 // with the given signature. The kernel looks at the signature first
 // (kernel/module/signing.c), with the parser that dm-verity uses, and tells in
 // its log what it found.
-func loadModule(t *testing.T, content string, signature []byte) (err error, said string) {
+func loadModule(t *testing.T, content string, signature []byte) (said string, err error) {
 	t.Helper()
 	const pkcs7Type = 2
 	module := append([]byte(content), signature...)
@@ -132,5 +132,5 @@ func loadModule(t *testing.T, content string, signature []byte) (err error, said
 	if err != nil {
 		t.Fatal(err)
 	}
-	return errno, string(log[:n])
+	return string(log[:n]), errno
 }

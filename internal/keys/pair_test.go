@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"sextant/internal/keys"
@@ -31,7 +32,14 @@ func pairIn(dir string) keys.Pair {
 }
 
 func TestWritePair(t *testing.T) {
+	for _, mask := range []int{0, 0o022, 0o777} {
+		testWritePair(t, mask)
+	}
+}
+
+func testWritePair(t *testing.T, mask int) {
 	dir := t.TempDir()
+	defer syscall.Umask(syscall.Umask(mask))
 	if err := pairIn(dir).Write([]byte("key"), []byte("certificate")); err != nil {
 		t.Fatal(err)
 	}

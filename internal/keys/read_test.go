@@ -273,3 +273,38 @@ func TestCheckValidity(t *testing.T) {
 		}
 	}
 }
+
+func TestReadPassphrase(t *testing.T) {
+	for text, want := range map[string]string{"a b": "a b", "a\n": "a", "a\r\n": "a", " a \n\n": " a \n"} {
+		if got, err := keys.ReadPassphrase(write(t, text)); err != nil || string(got) != want {
+			t.Errorf("ReadPassphrase(%q) = %q, %v, want %q", text, got, err, want)
+		}
+	}
+	_, err := keys.ReadPassphrase(write(t, "\n"))
+	wantError(t, "ReadPassphrase", err, "is empty")
+}
+
+// FuzzParseKey: no bytes make the readers of keys and certificates panic.
+func FuzzParseKey(f *testing.F) {
+	key, certificate := generate(f, keys.ECDSAP256)
+	for _, passphrase := range []string{"", "x"} {
+		text, err := keys.MarshalKey(key, []byte(passphrase))
+		if err != nil {
+			f.Fatal(err)
+		}
+		block, _ := pem.Decode(text)
+		f.Add(text)
+		f.Add(block.Bytes)
+	}
+	f.Add(keys.MarshalCertificate(certificate))
+	f.Add(certificate.Raw)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		// Without passphrase, as a file may ask for seconds of derivation.
+		if key, err := keys.ParseKey(data, nil); (key == nil) != (err != nil) {
+			t.Errorf("ParseKey = %v, %v", key, err)
+		}
+		if certificate, _, err := keys.ParseCertificate(data); (certificate == nil) != (err != nil) {
+			t.Errorf("ParseCertificate = %v, %v", certificate, err)
+		}
+	})
+}
