@@ -1,6 +1,7 @@
 package imagetest
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -62,10 +63,13 @@ func (n Noise) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// fill sets p to the bytes from offset at on, eight from each word.
 func (n Noise) fill(p []byte, at uint64) {
-	for i := range p {
-		word := mix(n.Seed ^ (at+uint64(i))>>3)
-		p[i] = byte(word >> ((at + uint64(i)) & 7 * 8))
+	var word [8]byte
+	for len(p) > 0 {
+		binary.LittleEndian.PutUint64(word[:], mix(n.Seed^at>>3))
+		k := copy(p, word[at&7:])
+		p, at = p[k:], at+uint64(k)
 	}
 }
 

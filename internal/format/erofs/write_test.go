@@ -267,6 +267,7 @@ func TestReaderOptions(t *testing.T) {
 		t.Run(mkfs.Name+" "+strings.Join(test.args, " "), func(t *testing.T) {
 			src := imagetest.Corner()
 			removeLongNames(src.Root)
+			src.Lookup("usr/share").Remove("large") // takes its time
 			image, _ := makeWith(t, mkfs, src, append(test.args, "--quiet")...)
 			checkOursFile(t, image, mounted(t, image))
 		})
