@@ -77,3 +77,16 @@ func benchmarkData(size int64, algorithm verity.Algorithm) (area, verity.Params)
 	p.Algorithm, p.Salt = algorithm, salt(32)
 	return data, p
 }
+
+// BenchmarkVerify checks data in memory on all processors.
+func BenchmarkVerify(b *testing.B) {
+	data, p := benchmarkData(64<<20, verity.SHA256)
+	hash, root := build(b, data, p)
+	b.SetBytes(p.DataSize())
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := verify(b, data, hash, p, root).Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
