@@ -79,7 +79,7 @@ func content(d *dir.Dir, path, name string, st dir.Stat) (tree.Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := make([]span.Span, 0, len(ranges))
+	var data []span.Span
 	for _, r := range ranges {
 		data = append(data, span.Between(r.Start, r.End))
 	}

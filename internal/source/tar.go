@@ -239,8 +239,13 @@ func (x *extraction) inode(e *tar.Entry, path string) (*tree.Inode, error) {
 		panic("internal error: entry of " + e.Type.String())
 	}
 	var err error
-	node.Xattrs, err = entryXattrs(e, x.xattrs)
-	return node, err
+	if node.Xattrs, err = entryXattrs(e, x.xattrs); err != nil {
+		return nil, err
+	}
+	if err := settleACLs(node); err != nil {
+		return nil, err
+	}
+	return node, nil
 }
 
 func (x *extraction) linked(e *tar.Entry) (*tree.Inode, error) {

@@ -271,7 +271,7 @@ func (r *Reader) entry(h *Header, block []byte, longName, longLink string, recor
 // settle turns what is only another way to say it into the usual one.
 func (e *Entry) settle() error {
 	switch {
-	case e.Type.regular() && strings.HasSuffix(e.Name, "/"):
+	case (e.Type == TypeRegular || e.Type == TypeRegularV7) && strings.HasSuffix(e.Name, "/"):
 		e.Type, e.Size, e.Data = TypeDir, 0, nil // as version 7 wrote them
 	case e.Type.regular():
 		e.Type = TypeRegular
