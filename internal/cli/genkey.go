@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -116,21 +114,12 @@ func (a *advised) Unwrap() error { return a.error }
 // Hint returns what to do.
 func (a *advised) Hint() string { return a.hint }
 
-// readPassphrase returns the content of a file without the newline at its end,
-// or nil if no file is named.
+// readPassphrase returns what is in the file, or nil if none is named.
 func readPassphrase(env Env, path string) ([]byte, error) {
 	if path == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(env.path(path))
-	if err != nil {
-		return nil, fmt.Errorf("passphrase: %w", err)
-	}
-	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
-	if len(text) == 0 {
-		return nil, fmt.Errorf("passphrase: %s is empty", path)
-	}
-	return text, nil
+	return keys.ReadPassphrase(env.path(path))
 }
 
 // path returns the absolute form of a path that the user gave.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -111,6 +112,7 @@ func (f signFlags) maker(ctx context.Context, env Env) (func([]byte) ([]byte, er
 		if err != nil {
 			return nil, err
 		}
+		warnOfKernel(env, made)
 		return func(root []byte) ([]byte, error) {
 			return signature.Assemble(root, certificate, made, options)
 		}, nil
@@ -122,6 +124,21 @@ func (f signFlags) maker(ctx context.Context, env Env) (func([]byte) ([]byte, er
 	return func(root []byte) ([]byte, error) {
 		return signature.Sign(ctx, root, certificate, signer, options)
 	}, nil
+}
+
+// warnOfKernel says what about a signature made elsewhere keeps the kernel from
+// taking it, although systemd's own check does.
+func warnOfKernel(env Env, made []byte) {
+	if block, _ := pem.Decode(made); block != nil {
+		made = block.Bytes
+	}
+	signed, err := pkcs7.Parse(made)
+	if err != nil {
+		return // it is a raw signature, or Assemble will say what is wrong
+	}
+	for _, refusal := range signed.KernelRefusals() {
+		env.warn("the kernel will refuse this signature, only systemd's check in user space takes it: "+refusal, "")
+	}
 }
 
 // signResult is what sign says.

@@ -25,6 +25,7 @@ func Trixie() Release { return Release{Suite: "trixie", Systemd: 257} }
 // Sid is Debian unstable. What it carries moves with the day of the build.
 func Sid() Release { return Release{Suite: "sid", Systemd: 262} }
 
+// String returns the suite.
 func (r Release) String() string { return r.Suite }
 
 // packages are what every release gets: systemd with what it loads at run
