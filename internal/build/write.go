@@ -172,7 +172,7 @@ func (w *worker) run(ctx context.Context, next *atomic.Int64) (err error) {
 	defer func() { err = errors.Join(err, image.Close()) }()
 	buffer := make([]byte, min(segment, w.size))
 	for {
-		if err := context.Cause(ctx); err != nil {
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 		at := (next.Add(1) - 1) * segment

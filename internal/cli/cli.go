@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -49,6 +50,15 @@ const (
 	statusBad   = 1
 	statusUsage = 2
 )
+
+// Run is the whole program. An interrupt ends the work at the next good moment,
+// a second one at once.
+func Run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return Main(ctx, System(), os.Args[1:])
+}
 
 // Main runs the command that args name, without the program's own name, and
 // returns the exit status.
@@ -117,6 +127,10 @@ type hinter interface{ Hint() string }
 
 func (f *failure) print(w io.Writer) {
 	if f.quiet {
+		return
+	}
+	if errors.Is(f.cause, context.Canceled) {
+		fmt.Fprintf(w, "sextant: interrupted, nothing is changed\n")
 		return
 	}
 	if f.act != "" {
