@@ -55,6 +55,9 @@ type kind struct {
 	split func(text string) ([]string, error) // nil if there is one value
 	parse func(p *place, text string) (item, error)
 	store func(c *Config, items []item)
+
+	// reduce drops the values that others replace; nil if all count.
+	reduce func(items []item) []item
 }
 
 // item is one parsed value.
@@ -185,7 +188,7 @@ func (s *Setting) accepts(value string) bool {
 		if b, err := boolean(value); err == nil && (a == "yes" || a == "no") {
 			return b == (a == "yes")
 		}
-		return a == value
+		return a == value || a == "no" && value == "disabled"
 	})
 }
 

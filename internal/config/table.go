@@ -212,7 +212,7 @@ func buildSettings() []Setting {
 	return []Setting{{
 		Section: "Build", Name: "Environment", Flag: "--environment", Flags: []string{"-E"}, Arg: "NAME[=VALUE]", List: true,
 		Help: "variables: SYSEXT_SCOPE, CONFEXT_SCOPE and SOURCE_DATE_EPOCH count, [Match] sees all",
-		kind: list(shellWords, parseVariable, func(c *Config) *[]variable { return &c.variables }),
+		kind: variables(func(c *Config) *[]variable { return &c.variables }),
 	}, {
 		Section: "Build", Name: "EnvironmentFiles", Flag: "--env-file", Arg: "PATH", List: true,
 		Help:       "files with variables, one NAME=value in a line",
