@@ -46,7 +46,7 @@ func (l *loader) origin(name string) Origin {
 
 // finish makes the Config of all assignments.
 func (l *loader) finish() (*Config, error) {
-	c := &Config{Dir: l.top}
+	c := &Config{Dir: l.top, name: l.name}
 	for i := range l.settings {
 		s := &l.settings[i]
 		if s.Effect != Works {
@@ -80,7 +80,7 @@ func (l *loader) finish() (*Config, error) {
 
 // report describes a setting in force for Summary.
 func (l *loader) report(s *Setting, items []item) Report {
-	r := Report{Section: s.Section, Name: s.Name}
+	r := Report{Section: s.Section, Name: s.Name, Unset: s.Unset}
 	if r.Section == "" {
 		r.Section = ours
 	}
@@ -114,7 +114,9 @@ func (l *loader) format(c *Config) error {
 	if from.Kind != FromDefault {
 		return ini.Faultf(from.At, help, "%s: sextant builds sysext and confext", l.byName["Format"].written(from, c.formatName))
 	}
-	if path := filepath.Join(l.top, "mkosi.conf"); exists(path) {
+	if path := filepath.Join(l.top, "mkosi.conf"); !l.matched {
+		return ini.Faultf(ini.Position{File: l.name(path)}, "", "its [Match] does not hold, so nothing in the directory counts")
+	} else if exists(path) {
 		return ini.Faultf(ini.Position{File: l.name(path)}, help, "Format= is missing")
 	}
 	return ini.Faultf(ini.Position{}, "name the directory with -C, or pass --format=sysext",

@@ -41,7 +41,7 @@ func Load(src Source) (*Config, error) {
 	if err := l.includes(l.dir); err != nil {
 		return nil, err
 	}
-	if _, err := l.directory(l.top, ini.Position{File: l.name(l.top)}, true); err != nil {
+	if l.matched, err = l.directory(l.top, ini.Position{File: l.name(l.top)}, true); err != nil {
 		return nil, err
 	}
 	return l.finish()
@@ -62,6 +62,7 @@ type loader struct {
 	included []os.FileInfo // of Include=, read
 	open     []opened      // what is being read, outermost first
 	warnings []*ini.Fault
+	matched  bool // the [Match] of the top mkosi.conf holds
 }
 
 // opened is a file or directory that is being read.
@@ -140,8 +141,16 @@ func (l *loader) place(dir string, from Origin) *place {
 	}}
 }
 
+// maxWarnings is how many warnings are kept: nobody reads more.
+const maxWarnings = 100
+
 func (l *loader) warn(at ini.Position, help, format string, args ...any) {
-	l.warnings = append(l.warnings, ini.Faultf(at, help, format, args...))
+	switch {
+	case len(l.warnings) < maxWarnings:
+		l.warnings = append(l.warnings, ini.Faultf(at, help, format, args...))
+	case len(l.warnings) == maxWarnings:
+		l.warnings = append(l.warnings, ini.Faultf(ini.Position{}, "", "there are more warnings than these"))
+	}
 }
 
 // assign makes one assignment.
@@ -377,6 +386,9 @@ func (l *loader) key(section ini.Section, key ini.Key, path, dir string) error {
 }
 
 func (l *loader) unknown(section ini.Section, key ini.Key) {
+	if len(l.warnings) > maxWarnings {
+		return
+	}
 	var names []string
 	for _, s := range l.settings {
 		if (s.Section == ours) == (section.Name == ours) && s.Section != "" {

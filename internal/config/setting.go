@@ -43,6 +43,9 @@ type Setting struct {
 	// when they exist. A trailing "/*" means any file in that directory.
 	Companions []string
 
+	// Unset says what no value comes to, where that is not obvious.
+	Unset string
+
 	kind
 	read     bool // the value is the companion's content, not its path
 	keep     bool // an empty assignment takes nothing back
@@ -146,7 +149,7 @@ func (s *Setting) assign(e entry, p *place, text string) (entry, error) {
 		}
 		return e, nil
 	}
-	items := slices.Clone(e.items)
+	items := e.items
 	if s.split == nil {
 		items = nil
 	}
