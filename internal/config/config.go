@@ -67,7 +67,12 @@ type Config struct {
 	envFiles   []string
 	variables  []variable
 	reports    []Report
+	name       func(path string) string
 }
+
+// PathName returns how messages call a path: relative to the working directory
+// if it is below it.
+func (c *Config) PathName(path string) string { return c.name(path) }
 
 // VerityInForce returns what Verity= comes to: auto is signed where a
 // certificate and a key or a signer are there, and else disabled.

@@ -253,12 +253,34 @@ func parseMinimumVersion(_ *place, text string) (string, error) {
 func highest(field func(*Config) *string) kind {
 	k := one(parseMinimumVersion, field)
 	k.split = func(text string) ([]string, error) { return []string{text}, nil }
-	k.store = func(c *Config, items []item) {
+	k.reduce = func(items []item) []item {
+		var best []item
 		for _, i := range items {
-			if v := i.value.(string); *field(c) == "" || extension.CompareVersions(v, *field(c)) > 0 {
-				*field(c) = v
+			if len(best) == 0 || extension.CompareVersions(i.text, best[0].text) > 0 {
+				best = []item{i}
 			}
 		}
+		return best
+	}
+	return k
+}
+
+// variables makes the setting Environment=, where a name counts once.
+func variables(field func(*Config) *[]variable) kind {
+	k := list(shellWords, parseVariable, field)
+	k.reduce = func(items []item) []item {
+		var list []item
+		place := map[string]int{}
+		for _, i := range items {
+			name := i.value.(variable).name
+			if n, ok := place[name]; ok {
+				list[n] = i
+				continue
+			}
+			place[name] = len(list)
+			list = append(list, i)
+		}
+		return list
 	}
 	return k
 }

@@ -88,7 +88,7 @@ func Parse(d Dialect, name string, text []byte) ([]Section, error) {
 	if err := check(name, text); err != nil {
 		return nil, err
 	}
-	p := parser{name: name}
+	p := parser{dialect: d, name: name}
 	lines := split(string(text))
 	parse := p.mkosi
 	if d == Systemd {
@@ -160,6 +160,7 @@ func shared(a, b string) string {
 
 // parser collects the sections of one file.
 type parser struct {
+	dialect  Dialect
 	name     string
 	sections []Section
 }
@@ -275,7 +276,7 @@ func (p *parser) header(line string, at Position) error {
 	if name == "" {
 		return Faultf(at, "", "a section without a name")
 	}
-	if strings.ContainsFunc(name, unsafeInName) {
+	if p.dialect == Systemd && strings.ContainsFunc(name, unsafeInName) {
 		return Faultf(at, "", "section name %s contains a quote, a backslash or a control character", quote(name))
 	}
 	p.sections = append(p.sections, Section{Name: name, At: at})
