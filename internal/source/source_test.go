@@ -360,18 +360,6 @@ func TestLargeDirectory(t *testing.T) {
 	}
 }
 
-func BenchmarkDirectory(b *testing.B) {
-	dir := os.Getenv("SOURCE_BENCH_DIR")
-	if dir == "" {
-		dir = "/usr/share"
-	}
-	for b.Loop() {
-		if _, err := source.Directory(b.Context(), dir, source.Options{}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 // capability is the value of security.capability that setcap writes for
 // cap_net_raw+ep (linux/capability.h, vfs_cap_data).
 func capability() []byte {

@@ -99,6 +99,9 @@ func readStd(archive []byte) ([]string, error) {
 			continue
 		}
 		typ := tar.Typeflag(h.Typeflag)
+		if strings.HasSuffix(h.Name, "/") && typ != tar.TypeDir || typ == tar.TypeDir && h.Size != 0 {
+			return lines, errors.New("a directory of version 7, which the library takes for a file or does not skip")
+		}
 		if typ == tar.TypeContiguous || typ == tar.TypeSparse {
 			typ = tar.TypeRegular
 		}
