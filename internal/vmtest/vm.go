@@ -44,7 +44,7 @@ func New(t testing.TB, r rootfs.Release) *VM {
 		t.Skip("LEFT OUT: virtual machines take too long for -short")
 	}
 	testenv.Require(t, "qemu-system-x86_64", "qemu-img")
-	return &VM{Timeout: 3 * time.Minute, t: t, root: rootfs.Require(t, r), dir: t.TempDir()}
+	return &VM{Timeout: 10 * time.Minute, t: t, root: rootfs.Require(t, r), dir: t.TempDir()}
 }
 
 // WriteFile gives the machine a file, owned by root. It is there before
