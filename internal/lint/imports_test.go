@@ -30,6 +30,7 @@ var layers = []layer{
 	{"internal/policy", []string{"internal/dps", "internal/fault"}, "pure: decides, does not do"},
 	{"internal/version", nil, "pure: a comparison"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
+	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},
 }
 
 func TestLayers(t *testing.T) {

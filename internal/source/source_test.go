@@ -251,10 +251,9 @@ func TestUnreadable(t *testing.T) {
 	check(t, os.Chmod(dir+"/nodir", 0o700))
 	exe, err := os.Executable()
 	check(t, err)
-	self := t.TempDir() + "/test" // the test binary may lie where nobody cannot go
 	data, err := os.ReadFile(exe)
 	check(t, err)
-	self = dir + "-test"
+	self := dir + "-test" // the test binary lies where only root can go
 	check(t, os.WriteFile(self, data, 0o755))
 	t.Cleanup(func() { os.Remove(self) })
 	for path, want := range map[string]string{
@@ -309,6 +308,56 @@ func TestChanged(t *testing.T) {
 			t.Errorf("%s: ReadAt = %v, want an error that names it", name, readErr)
 		}
 	}
+}
+
+// TestDirectoryThatChanges reads a directory while files come and go, become
+// directories and links. That may fail, but only with an error that names what
+// was there.
+func TestDirectoryThatChanges(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/outside/secret", "secret")
+	write(t, dir+"/in/usr/f", "x")
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			path := fmt.Sprintf("%s/in/usr/%d", dir, i%20)
+			os.RemoveAll(path)
+			switch i % 3 {
+			case 0:
+				os.WriteFile(path, []byte("x"), 0o644)
+			case 1:
+				os.MkdirAll(path+"/sub", 0o755)
+			case 2:
+				os.Symlink(dir+"/outside", path)
+			}
+		}
+	}()
+	faults := 0
+	for range 300 {
+		tr, err := source.Directory(t.Context(), dir+"/in", source.Options{})
+		if err != nil {
+			faults++
+			if tr != nil || !strings.Contains(err.Error(), dir+"/in/usr/") {
+				t.Errorf("Directory = %v, %v, want an error that names a file", tr, err)
+			}
+			continue
+		}
+		tr.Walk(func(path string, _ *tree.Inode) error {
+			if strings.HasSuffix(path, "secret") {
+				t.Errorf("Directory followed a link to %s", path)
+			}
+			return nil
+		})
+	}
+	close(stop)
+	<-stopped
+	t.Logf("%d of 300 scans met a change", faults)
 }
 
 func TestFile(t *testing.T) {
