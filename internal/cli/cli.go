@@ -14,9 +14,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"sextant/internal/keys"
 )
 
 // Env is the world around a command, so that tests can give another one.
@@ -46,6 +50,15 @@ const (
 	statusBad   = 1
 	statusUsage = 2
 )
+
+// Run is the whole program. An interrupt ends the work at the next good moment,
+// a second one at once.
+func Run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return Main(ctx, System(), os.Args[1:])
+}
 
 // Main runs the command that args name, without the program's own name, and
 // returns the exit status.
@@ -116,6 +129,10 @@ func (f *failure) print(w io.Writer) {
 	if f.quiet {
 		return
 	}
+	if errors.Is(f.cause, context.Canceled) {
+		fmt.Fprintf(w, "sextant: interrupted, nothing is changed\n")
+		return
+	}
 	if f.act != "" {
 		fmt.Fprintf(w, "sextant: cannot %s: %v\n", f.act, f.cause)
 	} else {
@@ -131,6 +148,12 @@ func hintFor(err error) string {
 	var h hinter
 	if errors.As(err, &h) {
 		return h.Hint()
+	}
+	switch {
+	case errors.Is(err, keys.ErrNoPassphrase):
+		return "name a file with the passphrase with --passphrase-file"
+	case errors.Is(err, syscall.ENOSPC):
+		return "the disk is full; what was there before is untouched"
 	}
 	return ""
 }

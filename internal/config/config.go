@@ -1,10 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"time"
 
+	"sextant/internal/dps"
 	"sextant/internal/extension"
+	"sextant/internal/format/gpt"
 	"sextant/internal/ini"
 )
 
@@ -50,7 +51,7 @@ type Config struct {
 
 	Distribution   string
 	Release        string
-	Architecture   string // systemd's name, like "x86-64"
+	Architecture   dps.Architecture
 	MinimumVersion string
 
 	Signer               string // command; empty if none
@@ -66,7 +67,12 @@ type Config struct {
 	envFiles   []string
 	variables  []variable
 	reports    []Report
+	name       func(path string) string
 }
+
+// PathName returns how messages call a path: relative to the working directory
+// if it is below it.
+func (c *Config) PathName(path string) string { return c.name(path) }
 
 // VerityInForce returns what Verity= comes to: auto is signed where a
 // certificate and a key or a signer are there, and else disabled.
@@ -169,7 +175,7 @@ func (t Tree) String() string {
 type Seed struct {
 	Given  bool
 	Random bool // draw one; UUID is zero then
-	UUID   [16]byte
+	UUID   gpt.GUID
 }
 
 // String returns "random", the UUID, or how the seed comes about otherwise.
@@ -180,8 +186,7 @@ func (s Seed) String() string {
 	case !s.Given:
 		return "derived from Format= and ImageId="
 	}
-	u := s.UUID
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+	return s.UUID.String()
 }
 
 // variable is one assignment in Environment=.

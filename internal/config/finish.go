@@ -46,7 +46,7 @@ func (l *loader) origin(name string) Origin {
 
 // finish makes the Config of all assignments.
 func (l *loader) finish() (*Config, error) {
-	c := &Config{Dir: l.top}
+	c := &Config{Dir: l.top, name: l.name}
 	for i := range l.settings {
 		s := &l.settings[i]
 		if s.Effect != Works {
@@ -55,6 +55,9 @@ func (l *loader) finish() (*Config, error) {
 		items, err := l.values(s)
 		if err != nil {
 			return nil, err
+		}
+		if s.reduce != nil {
+			items = s.reduce(items)
 		}
 		s.store(c, items)
 		c.reports = append(c.reports, l.report(s, items))
@@ -66,6 +69,9 @@ func (l *loader) finish() (*Config, error) {
 	}
 	if c.OutputDirectory == "" {
 		c.OutputDirectory = l.workDir
+		if l.workDir == l.dir {
+			c.OutputDirectory = l.top
+		}
 		c.replace("OutputDirectory", c.OutputDirectory, Origin{})
 	}
 	c.Warnings = l.warnings
@@ -74,7 +80,7 @@ func (l *loader) finish() (*Config, error) {
 
 // report describes a setting in force for Summary.
 func (l *loader) report(s *Setting, items []item) Report {
-	r := Report{Section: s.Section, Name: s.Name}
+	r := Report{Section: s.Section, Name: s.Name, Unset: s.Unset}
 	if r.Section == "" {
 		r.Section = ours
 	}
@@ -108,7 +114,9 @@ func (l *loader) format(c *Config) error {
 	if from.Kind != FromDefault {
 		return ini.Faultf(from.At, help, "%s: sextant builds sysext and confext", l.byName["Format"].written(from, c.formatName))
 	}
-	if path := filepath.Join(l.top, "mkosi.conf"); exists(path) {
+	if path := filepath.Join(l.top, "mkosi.conf"); !l.matched {
+		return ini.Faultf(ini.Position{File: l.name(path)}, "", "its [Match] does not hold, so nothing in the directory counts")
+	} else if exists(path) {
 		return ini.Faultf(ini.Position{File: l.name(path)}, help, "Format= is missing")
 	}
 	return ini.Faultf(ini.Position{}, "name the directory with -C, or pass --format=sysext",
@@ -117,13 +125,34 @@ func (l *loader) format(c *Config) error {
 
 // names checks that the names of the output files fit.
 func (l *loader) names(c *Config) error {
-	longest := c.Output + ".SHA256SUMS"
+	image := c.Output
 	if c.OutputExtension != "" {
-		longest = c.Output + "." + c.OutputExtension + c.CompressOutput.Extension()
+		image += "." + c.OutputExtension
 	}
-	if len(longest) > 255 {
-		return ini.Faultf(c.Origin("Output").At, "set a shorter Output= or ImageId=",
-			"the file name %s has %d bytes, Linux allows 255", clip(longest), len(longest))
+	list := []string{image + c.CompressOutput.Extension()}
+	if c.Checksum {
+		list = append(list, c.Output+".SHA256SUMS")
+	}
+	if len(c.ManifestFormats) > 0 {
+		list = append(list, c.Output+".manifest")
+	}
+	for _, a := range c.SplitArtifacts {
+		switch a {
+		case ArtifactRoothash:
+			list = append(list, c.Output+".roothash")
+		case ArtifactPartitions:
+			list = append(list, fmt.Sprintf("%s.root-%s-verity-sig.raw", c.Output, c.Architecture))
+		}
+	}
+	from := c.Origin("Output")
+	if from.Kind == FromDefault {
+		from = c.Origin("ImageId")
+	}
+	for _, name := range list {
+		if len(name) > 255 {
+			return ini.Faultf(from.At, "set a shorter Output= or ImageId=",
+				"the file name %s has %d bytes, Linux allows 255", clip(name), len(name))
+		}
 	}
 	return nil
 }

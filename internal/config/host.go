@@ -3,10 +3,10 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 
+	"sextant/internal/dps"
 	"sextant/internal/extension"
 )
 
@@ -15,7 +15,7 @@ import (
 type Host struct {
 	Distribution string // mkosi's name, or whatever ID= says
 	Release      string
-	Architecture string // "x86-64"; empty means the one this program is built for
+	Architecture dps.Architecture // empty means the one this program is built for
 }
 
 // distribution is what mkosi knows of a distribution without asking it.
@@ -47,30 +47,10 @@ func distributions() map[string]distribution {
 	}
 }
 
-// architectures are the values of Architecture= in mkosi 27, which are
-// systemd's names.
-func architectures() []string {
-	return []string{
-		"alpha", "arc", "arm", "arm64", "ia64", "loongarch64", "mips-le", "mips64-le", "parisc", "ppc", "ppc64",
-		"ppc64-le", "riscv32", "riscv64", "s390", "s390x", "tilegx", "x86", "x86-64",
-	}
-}
-
-// nativeArchitecture returns the architecture that this program runs on.
-func nativeArchitecture() string {
-	name, known := map[string]string{
-		"386": "x86", "amd64": "x86-64", "mipsle": "mips-le", "mips64le": "mips64-le", "ppc64le": "ppc64-le", "loong64": "loongarch64",
-	}[runtime.GOARCH]
-	if !known {
-		return runtime.GOARCH
-	}
-	return name
-}
-
 // DetectHost reads os-release below root, which is "/" but in tests. A machine
 // without one is Distribution custom.
 func DetectHost(root string) Host {
-	h := Host{Architecture: nativeArchitecture()}
+	h := Host{Architecture: dps.Native()}
 	for _, path := range []string{"etc/os-release", "usr/lib/os-release"} {
 		text, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil {
@@ -122,16 +102,16 @@ func parseDistribution(_ *place, text string) (string, error) {
 	return "", notOneOf(text, names)
 }
 
-func parseArchitecture(_ *place, text string) (string, error) {
-	if slices.Contains(architectures(), text) {
-		return text, nil
+func parseArchitecture(_ *place, text string) (dps.Architecture, error) {
+	var names []string
+	for _, a := range dps.Architectures() {
+		if text == string(a) {
+			return a, nil
+		}
+		names = append(names, string(a))
 	}
-	alias := map[string]string{
-		"amd64": "x86-64", "x86_64": "x86-64", "aarch64": "arm64", "i386": "x86", "i686": "x86", "armv7l": "arm",
-		"ppc64le": "ppc64-le", "ppc64el": "ppc64-le", "loong64": "loongarch64", "mipsel": "mips-le", "mips64el": "mips64-le",
-	}[text]
-	if alias != "" {
-		return "", complain("write Architecture="+alias, "not systemd's name of an architecture")
+	if a, err := dps.ParseArchitecture(text); err == nil {
+		return "", complain("write Architecture="+string(a), "not systemd's name of an architecture")
 	}
-	return "", notOneOf(text, architectures())
+	return "", notOneOf(text, names)
 }

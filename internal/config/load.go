@@ -38,10 +38,10 @@ func Load(src Source) (*Config, error) {
 	if err := l.flags(); err != nil {
 		return nil, err
 	}
-	if err := l.include(l.line["Include"].items, l.dir); err != nil {
+	if err := l.includes(l.dir); err != nil {
 		return nil, err
 	}
-	if _, err := l.directory(l.top, ini.Position{File: l.name(l.top)}, true); err != nil {
+	if l.matched, err = l.directory(l.top, ini.Position{File: l.name(l.top)}, true); err != nil {
 		return nil, err
 	}
 	return l.finish()
@@ -58,9 +58,11 @@ type loader struct {
 	byName   map[string]*Setting
 	line     map[string]entry // by the command line and mkosi.local.conf
 	files    map[string]entry
-	included []os.FileInfo // what [Include] has read
+	pending  []item        // of Include=, not read yet
+	included []os.FileInfo // of Include=, read
 	open     []opened      // what is being read, outermost first
 	warnings []*ini.Fault
+	matched  bool // the [Match] of the top mkosi.conf holds
 }
 
 // opened is a file or directory that is being read.
@@ -139,8 +141,16 @@ func (l *loader) place(dir string, from Origin) *place {
 	}}
 }
 
+// maxWarnings is how many warnings are kept: nobody reads more.
+const maxWarnings = 100
+
 func (l *loader) warn(at ini.Position, help, format string, args ...any) {
-	l.warnings = append(l.warnings, ini.Faultf(at, help, format, args...))
+	switch {
+	case len(l.warnings) < maxWarnings:
+		l.warnings = append(l.warnings, ini.Faultf(at, help, format, args...))
+	case len(l.warnings) == maxWarnings:
+		l.warnings = append(l.warnings, ini.Faultf(ini.Position{}, "", "there are more warnings than these"))
+	}
 }
 
 // assign makes one assignment.
@@ -154,8 +164,12 @@ func (l *loader) assign(to map[string]entry, s *Setting, p *place, text string) 
 		p.warn(s.Instead, "%s has no effect: %s", s.written(p.from, text), s.Why)
 		return nil
 	}
+	before := len(to[s.Name].items)
 	e, err := s.assign(to[s.Name], p, text)
 	to[s.Name] = e
+	if err == nil && s.Name == "Include" {
+		l.pending = append(l.pending, e.items[before:]...)
+	}
 	return err
 }
 
@@ -163,7 +177,7 @@ func (l *loader) assign(to map[string]entry, s *Setting, p *place, text string) 
 // it is below it.
 func (l *loader) name(path string) string {
 	rel, err := filepath.Rel(l.workDir, path)
-	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+	if err != nil || rel == "." || rel == ".." || strings.HasPrefix(rel, "../") {
 		return path
 	}
 	return rel
@@ -176,10 +190,9 @@ func (l *loader) enter(path string, at ini.Position) (leave func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", l.name(path), cause(err))
 	}
-	for i, o := range l.open {
-		if os.SameFile(o.info, info) {
-			return nil, l.cycle(i, path, at)
-		}
+	first := slices.IndexFunc(l.open, func(o opened) bool { return os.SameFile(o.info, info) })
+	if first >= 0 {
+		return nil, l.circle(first, path, at)
 	}
 	if len(l.open) >= maxDepth {
 		return nil, ini.Faultf(at, "", "more than %d files are read inside each other", maxDepth)
@@ -188,14 +201,13 @@ func (l *loader) enter(path string, at ini.Position) (leave func(), err error) {
 	return func() { l.open = l.open[:len(l.open)-1] }, nil
 }
 
-// cycle is the error for a path that is read while it is being read.
-func (l *loader) cycle(first int, path string, at ini.Position) error {
+// circle is the error for a path that is read while it is being read.
+func (l *loader) circle(first int, path string, at ini.Position) error {
 	var way []string
 	for _, o := range l.open[first:] {
 		way = append(way, l.name(o.path))
 	}
-	way = append(way, l.name(path))
-	return ini.Faultf(at, "", "a circle of includes: %s", strings.Join(way, " -> "))
+	return ini.Faultf(at, "", "a circle of includes: %s -> %s", strings.Join(way, " -> "), l.name(path))
 }
 
 // directory reads a directory with a mkosi.conf. It reports whether the
@@ -367,17 +379,16 @@ func (l *loader) key(section ini.Section, key ini.Key, path, dir string) error {
 	if err != nil {
 		return err
 	}
-	before := len(l.files[s.Name].items)
 	if err := l.assign(l.files, s, l.place(dir, Origin{Kind: FromFile, At: key.At}), value); err != nil {
 		return err
 	}
-	if s.Name == "Include" {
-		return l.include(l.files[s.Name].items[before:], dir)
-	}
-	return nil
+	return l.includes(dir)
 }
 
 func (l *loader) unknown(section ini.Section, key ini.Key) {
+	if len(l.warnings) > maxWarnings {
+		return
+	}
 	var names []string
 	for _, s := range l.settings {
 		if (s.Section == ours) == (section.Name == ours) && s.Section != "" {
@@ -391,20 +402,22 @@ func (l *loader) unknown(section ini.Section, key ini.Key) {
 	l.warn(key.At, help, "unknown setting %s=, it does not count", clip(key.Name))
 }
 
-// include reads the files and directories that Include= names. What has been
-// included before is not read again.
-func (l *loader) include(items []item, dir string) error {
-	for _, i := range items {
-		path := i.text
-		info, err := os.Stat(path)
+// includes reads what Include= names and has not been read before. As in mkosi
+// this happens after every assignment, so of several that one Include= names
+// the second is read after the first assignment in the first.
+func (l *loader) includes(dir string) error {
+	for len(l.pending) > 0 {
+		i := l.pending[0]
+		l.pending = l.pending[1:]
+		info, err := os.Stat(i.text)
 		if err != nil {
-			return ini.Faultf(i.from.At, "", "Include=%s: %v", path, cause(err))
+			return ini.Faultf(i.from.At, "", "Include=%s: %v", i.text, cause(err))
 		}
 		if slices.ContainsFunc(l.included, func(o os.FileInfo) bool { return os.SameFile(o, info) }) {
 			continue
 		}
 		l.included = append(l.included, info)
-		if err := l.read(path, dir, i.from.At); err != nil {
+		if err := l.read(i.text, dir, i.from.At); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,7 @@ import "strings"
 
 // nearest returns the name that text is probably a misspelling of, or "".
 func nearest(text string, names []string) string {
-	best, limit := "", max(1, len(text)/3)+1
+	best, limit := "", max(1, min(len(text)/2, max(2, len(text)/3)))+1
 	for _, name := range names {
 		if d := distance(strings.ToLower(text), strings.ToLower(name), limit); d < limit {
 			best, limit = name, d

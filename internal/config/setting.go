@@ -43,6 +43,9 @@ type Setting struct {
 	// when they exist. A trailing "/*" means any file in that directory.
 	Companions []string
 
+	// Unset says what no value comes to, where that is not obvious.
+	Unset string
+
 	kind
 	read     bool // the value is the companion's content, not its path
 	keep     bool // an empty assignment takes nothing back
@@ -55,6 +58,9 @@ type kind struct {
 	split func(text string) ([]string, error) // nil if there is one value
 	parse func(p *place, text string) (item, error)
 	store func(c *Config, items []item)
+
+	// reduce drops the values that others replace; nil if all count.
+	reduce func(items []item) []item
 }
 
 // item is one parsed value.
@@ -143,7 +149,7 @@ func (s *Setting) assign(e entry, p *place, text string) (entry, error) {
 		}
 		return e, nil
 	}
-	items := slices.Clone(e.items)
+	items := e.items
 	if s.split == nil {
 		items = nil
 	}
@@ -185,7 +191,7 @@ func (s *Setting) accepts(value string) bool {
 		if b, err := boolean(value); err == nil && (a == "yes" || a == "no") {
 			return b == (a == "yes")
 		}
-		return a == value
+		return a == value || a == "no" && value == "disabled"
 	})
 }
 

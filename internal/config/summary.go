@@ -10,13 +10,14 @@ import (
 type Report struct {
 	Section string  `json:"section"`
 	Name    string  `json:"name"`
-	Values  []Value `json:"values"` // none if the setting has no value
+	Values  []Value `json:"values"`          // none if the setting has no value
+	Unset   string  `json:"unset,omitempty"` // what that comes to
 }
 
 // Value is one value of a setting.
 type Value struct {
-	Text string
-	From Origin
+	Text string `json:"text"`
+	From Origin `json:"from"`
 }
 
 // MarshalText makes an Origin the string it prints as.
@@ -39,11 +40,16 @@ func (c *Config) Summary(w io.Writer) error {
 			section = r.Section
 			fmt.Fprintf(t, "[%s]\n", section)
 		}
-		if len(r.Values) == 0 {
-			fmt.Fprintf(t, "%s=\tdefault\n", r.Name)
+		values := r.Values
+		if len(values) == 0 {
+			values = []Value{{}}
 		}
-		for _, v := range r.Values {
-			fmt.Fprintf(t, "%s=%s\t%s\n", r.Name, v.Text, v.From)
+		for _, v := range values {
+			from := v.From.String()
+			if v.Text == "" && r.Unset != "" {
+				from += ": " + r.Unset
+			}
+			fmt.Fprintf(t, "%s=%s\t%s\n", r.Name, v.Text, from)
 		}
 	}
 	return t.Flush()

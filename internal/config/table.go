@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"sextant/internal/dps"
 )
 
 // Settings returns every setting: those that work, with their sections in the
@@ -82,10 +84,12 @@ func outputSettings() []Setting {
 		Section: "Output", Name: "Seed", Flag: "--seed", Arg: "UUID",
 		Help:       "what the ids of the image are derived from: a UUID or random; by default Format and ImageId",
 		Companions: []string{"mkosi.seed"}, read: true,
-		kind: one(parseSeed, func(c *Config) *Seed { return &c.Seed }),
+		Unset: "derived from Format= and ImageId=",
+		kind:  one(parseSeed, func(c *Config) *Seed { return &c.Seed }),
 	}, {
 		Section: "Output", Name: "SectorSize", Flag: "--sector-size", Arg: "BYTES",
 		Choices: []string{"512", "1024", "2048", "4096"}, Help: "sector size of the image",
+		Unset:    "512, verity in blocks of 4096",
 		kind:     one(parseSectorSize, func(c *Config) *int { return &c.SectorSize }),
 		optional: true,
 	}, {
@@ -110,6 +114,7 @@ func outputSettings() []Setting {
 		Section: "Output", Name: "RepartDirectories", Flag: "--repart-directory", Flags: []string{"--repart-dir"}, Arg: "DIR", List: true,
 		Help:       "partition definitions instead of the built-in ones; by default sysext.repart.d/ if it exists",
 		Companions: []string{"mkosi.repart"},
+		Unset:      "built-in definitions",
 		kind:       list(words, parseExisting, func(c *Config) *[]string { return &c.repartDirs }),
 	}}
 }
@@ -210,7 +215,7 @@ func buildSettings() []Setting {
 	return []Setting{{
 		Section: "Build", Name: "Environment", Flag: "--environment", Flags: []string{"-E"}, Arg: "NAME[=VALUE]", List: true,
 		Help: "variables: SYSEXT_SCOPE, CONFEXT_SCOPE and SOURCE_DATE_EPOCH count, [Match] sees all",
-		kind: list(shellWords, parseVariable, func(c *Config) *[]variable { return &c.variables }),
+		kind: variables(func(c *Config) *[]variable { return &c.variables }),
 	}, {
 		Section: "Build", Name: "EnvironmentFiles", Flag: "--env-file", Arg: "PATH", List: true,
 		Help:       "files with variables, one NAME=value in a line",
@@ -233,7 +238,7 @@ func distributionSettings() []Setting {
 	}, {
 		Section: "Distribution", Name: "Architecture", Flag: "--architecture", Arg: "NAME",
 		Help:     "architecture that the extension is for, by systemd's name; by default this machine's",
-		kind:     one(parseArchitecture, func(c *Config) *string { return &c.Architecture }),
+		kind:     one(parseArchitecture, func(c *Config) *dps.Architecture { return &c.Architecture }),
 		fallback: defaultArchitecture,
 	}}
 }
@@ -255,9 +260,9 @@ func defaultRelease(l *loader) (string, Origin) {
 
 func defaultArchitecture(l *loader) (string, Origin) {
 	if a := l.src.Host.Architecture; a != "" {
-		return a, Origin{Kind: FromHost}
+		return string(a), Origin{Kind: FromHost}
 	}
-	return nativeArchitecture(), Origin{Kind: FromHost}
+	return string(dps.Native()), Origin{Kind: FromHost}
 }
 
 // ownSettings are those that mkosi does not have.

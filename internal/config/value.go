@@ -2,7 +2,8 @@ package config
 
 import (
 	"encoding/hex"
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"sextant/internal/extension"
+	"sextant/internal/format/gpt"
 )
 
 // boolean reads a boolean as mkosi does.
@@ -151,7 +153,7 @@ func parseSeed(_ *place, text string) (Seed, error) {
 	if err != nil || len(raw) != 16 {
 		return Seed{}, complain("write 32 hexadecimal digits as uuidgen prints them", "neither a UUID nor \"random\"")
 	}
-	return Seed{Given: true, UUID: [16]byte(raw)}, nil
+	return Seed{Given: true, UUID: gpt.GUID(raw)}, nil
 }
 
 func parseEpoch(_ *place, text string) (epoch, error) {
@@ -251,12 +253,34 @@ func parseMinimumVersion(_ *place, text string) (string, error) {
 func highest(field func(*Config) *string) kind {
 	k := one(parseMinimumVersion, field)
 	k.split = func(text string) ([]string, error) { return []string{text}, nil }
-	k.store = func(c *Config, items []item) {
+	k.reduce = func(items []item) []item {
+		var best []item
 		for _, i := range items {
-			if v := i.value.(string); *field(c) == "" || extension.CompareVersions(v, *field(c)) > 0 {
-				*field(c) = v
+			if len(best) == 0 || extension.CompareVersions(i.text, best[0].text) > 0 {
+				best = []item{i}
 			}
 		}
+		return best
+	}
+	return k
+}
+
+// variables makes the setting Environment=, where a name counts once.
+func variables(field func(*Config) *[]variable) kind {
+	k := list(shellWords, parseVariable, field)
+	k.reduce = func(items []item) []item {
+		var list []item
+		place := map[string]int{}
+		for _, i := range items {
+			name := i.value.(variable).name
+			if n, ok := place[name]; ok {
+				list[n] = i
+				continue
+			}
+			place[name] = len(list)
+			list = append(list, i)
+		}
+		return list
 	}
 	return k
 }
@@ -376,11 +400,11 @@ func shellWords(text string) ([]string, error) {
 	return list, nil
 }
 
-// cause returns the part of a file error without the path.
+// cause returns a file error without operation and path.
 func cause(err error) error {
-	type wrapper interface{ Unwrap() error }
-	if w, ok := err.(wrapper); ok {
-		return w.Unwrap()
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
 	}
-	return fmt.Errorf("%w", err)
+	return err
 }

@@ -41,3 +41,21 @@ func TestVectorsOfRepart(t *testing.T) {
 		t.Errorf("VeritySalt() = %s, want %s", got, salt)
 	}
 }
+
+// TestDefaultSeed pins the seed of images without Seed=, as another one would
+// give every identifier, and so every image, other bytes.
+func TestDefaultSeed(t *testing.T) {
+	for _, test := range []struct{ format, imageID, want string }{
+		{"sysext", "custom-tools", "c42848ac-6007-4aab-9574-a3824ad57869"},
+		{"confext", "custom-tools", "af5d002b-c48c-4fdb-85fc-cfcc0b09b5e5"},
+		{"sysext", "", "d68ed8ad-d643-4441-9cc5-2919260d5476"},
+	} {
+		got := gpt.GUID(ids.DefaultSeed(test.format, test.imageID))
+		if got.String() != test.want {
+			t.Errorf("DefaultSeed(%q, %q) = %s, want %s", test.format, test.imageID, got, test.want)
+		}
+		if got[6]>>4 != 4 || got[8]>>6 != 2 {
+			t.Errorf("DefaultSeed(%q, %q) = %s is not of version 4", test.format, test.imageID, got)
+		}
+	}
+}

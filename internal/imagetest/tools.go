@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -26,7 +25,7 @@ func Tools(program string) []Tool {
 		return run(exec.Command(program, args...))
 	}}
 	list := []Tool{host}
-	for _, r := range []rootfs.Release{vmtest.Trixie(), vmtest.Sid()} {
+	for _, r := range []rootfs.Release{rootfs.Trixie(), rootfs.Sid()} {
 		list = append(list, Tool{Name: program + " of " + r.String(), Run: func(t testing.TB, paths []string, args ...string) error {
 			testenv.RequireRoot(t)
 			testenv.Require(t, "unshare")
@@ -34,7 +33,7 @@ func Tools(program string) []Tool {
 			for _, path := range paths {
 				binds = append(binds, rootfs.Bind{Host: path, Guest: path})
 			}
-			return run(vmtest.RequireRootfs(t, r).Command(t.Context(), binds, program, args...))
+			return run(rootfs.Require(t, r).Command(t.Context(), binds, program, args...))
 		}})
 	}
 	return list

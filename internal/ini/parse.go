@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -43,18 +45,24 @@ type Key struct {
 // ReadFile reads the file at path, which messages call name. A file larger
 // than MaxSize, or one that is not a regular file, is a Fault.
 func ReadFile(path, name string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, named(err, name)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	return ReadFS(os.DirFS(filepath.Dir(path)), filepath.Base(path), name)
+}
+
+// ReadFS is ReadFile for a file in fsys.
+func ReadFS(fsys fs.FS, path, name string) ([]byte, error) {
+	// Stat first: to open a fifo waits for its other end.
+	info, err := fs.Stat(fsys, path)
 	if err != nil {
 		return nil, named(err, name)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, Faultf(Position{File: name}, "", "not a regular file")
 	}
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil, named(err, name)
+	}
+	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
 	if err != nil {
 		return nil, named(err, name)
@@ -67,7 +75,7 @@ func ReadFile(path, name string) ([]byte, error) {
 
 // named turns an error about a path into one about the name that messages use.
 func named(err error, name string) error {
-	var pathError *os.PathError
+	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
 		err = pathError.Err
 	}
@@ -80,7 +88,7 @@ func Parse(d Dialect, name string, text []byte) ([]Section, error) {
 	if err := check(name, text); err != nil {
 		return nil, err
 	}
-	p := parser{name: name}
+	p := parser{dialect: d, name: name}
 	lines := split(string(text))
 	parse := p.mkosi
 	if d == Systemd {
@@ -152,12 +160,20 @@ func shared(a, b string) string {
 
 // parser collects the sections of one file.
 type parser struct {
+	dialect  Dialect
 	name     string
 	sections []Section
 }
 
 func (p *parser) mkosi(lines []string) error {
-	var value *Key // the assignment that an indented line continues
+	var key *Key       // the assignment that an indented line continues
+	var value []string // the lines of its value
+	end := func() {
+		if key != nil {
+			key.Value = strings.Join(value, "\n")
+		}
+	}
+	defer end()
 	for n, line := range lines {
 		if i := strings.IndexByte(line, '#'); i >= 0 {
 			line = line[:i]
@@ -166,13 +182,17 @@ func (p *parser) mkosi(lines []string) error {
 		if body == "" {
 			continue
 		}
-		if value != nil && indented(line) {
-			value.Value += "\n" + body
+		if key != nil && indented(line) {
+			value = append(value, body)
 			continue
 		}
+		end()
 		var err error
-		if value, err = p.line(body, n+1); err != nil {
+		if key, err = p.line(body, n+1); err != nil {
 			return err
+		}
+		if key != nil {
+			value = append(value[:0], key.Value)
 		}
 	}
 	return nil
@@ -256,7 +276,7 @@ func (p *parser) header(line string, at Position) error {
 	if name == "" {
 		return Faultf(at, "", "a section without a name")
 	}
-	if strings.ContainsFunc(name, unsafeInName) {
+	if p.dialect == Systemd && strings.ContainsFunc(name, unsafeInName) {
 		return Faultf(at, "", "section name %s contains a quote, a backslash or a control character", quote(name))
 	}
 	p.sections = append(p.sections, Section{Name: name, At: at})

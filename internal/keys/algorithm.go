@@ -15,8 +15,9 @@ import (
 // Algorithm is a kind of key that Generate makes, as "family:size".
 type Algorithm string
 
-// The algorithms. The kernel verifies RSA since dm-verity has signatures (5.4)
-// and ECDSA since 5.13.
+// The algorithms. OpenSSL, and with it systemd's check in user space, takes all.
+// The kernel's own check takes ECDSA only where it is built with CONFIG_CRYPTO_ECDSA:
+// Debian 13 is, Debian 12 is not.
 const (
 	RSA2048   Algorithm = "rsa:2048"
 	RSA4096   Algorithm = "rsa:4096"

@@ -57,7 +57,9 @@ type Command struct {
 }
 
 // SignPKCS7 runs the command and returns the DER of a detached PKCS#7 signature
-// of content by the key of certificate. It ends the command when ctx ends.
+// of content by the key of certificate. When ctx ends it kills the shell and
+// closes the pipes. What the shell started stays in the terminal's process group,
+// so that it may ask for a PIN, and gets an interrupt from there.
 func (c Command) SignPKCS7(ctx context.Context, content []byte, certificate *x509.Certificate, options pkcs7.Options) ([]byte, error) {
 	made, err := c.run(ctx, content, certificate)
 	if err != nil {
@@ -89,7 +91,7 @@ func (c Command) run(ctx context.Context, content []byte, certificate *x509.Cert
 	command.Stdin = bytes.NewReader(content)
 	command.Stdout, command.Stderr = output, messages
 	command.Env = append(os.Environ(), environment(content, certificate, certificatePath)...)
-	// A child of the shell may hold the pipes open after the shell is gone.
+	// A child may hold the pipes open after the shell is gone.
 	command.WaitDelay = 2 * time.Second
 	err = command.Run()
 	switch {
@@ -100,7 +102,7 @@ func (c Command) run(ctx context.Context, content []byte, certificate *x509.Cert
 	case err != nil && messages.String() != "":
 		return nil, fmt.Errorf("%w: %s", err, messages)
 	}
-	return output.Bytes(), err
+	return output.kept.Bytes(), err
 }
 
 func (c Command) shell(ctx context.Context) *exec.Cmd {
@@ -125,8 +127,9 @@ func environment(content []byte, certificate *x509.Certificate, certificatePath 
 }
 
 // limited keeps what is written to it up to a size, and calls exceeded beyond.
+// The buffer is no embedded field, as its ReadFrom would pass by Write.
 type limited struct {
-	bytes.Buffer
+	kept     bytes.Buffer
 	max      int
 	full     bool
 	exceeded func()
@@ -134,12 +137,12 @@ type limited struct {
 
 // Write implements io.Writer.
 func (l *limited) Write(data []byte) (int, error) {
-	if l.Len()+len(data) > l.max {
+	if l.kept.Len()+len(data) > l.max {
 		l.full = true
 		l.exceeded()
 		return 0, io.ErrShortWrite
 	}
-	return l.Buffer.Write(data)
+	return l.kept.Write(data)
 }
 
 // tail keeps the last bytes written to it and passes all on.

@@ -75,7 +75,7 @@ func publicWarnings(public crypto.PublicKey) []string {
 		}
 	case *ecdsa.PublicKey:
 		if public.Curve == elliptic.P521() {
-			return []string{"kernels before 6.10 do not verify ECDSA with curve P-521"}
+			return []string{"not every kernel verifies ECDSA with curve P-521"}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -29,6 +30,20 @@ func ReadKey(path string, passphrase []byte) (*Key, error) {
 		return nil, fmt.Errorf("read key %s: %w", path, err)
 	}
 	return key, nil
+}
+
+// ReadPassphrase reads a passphrase from a file: all of it but a line end at
+// the end, as editors and echo put one there. An empty one is an error.
+func ReadPassphrase(path string) ([]byte, error) {
+	data, err := readBounded(path)
+	if err != nil {
+		return nil, fmt.Errorf("read passphrase: %w", err)
+	}
+	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+	if len(data) == 0 {
+		return nil, fmt.Errorf("read passphrase: %s is empty", path)
+	}
+	return data, nil
 }
 
 // ParseKey is ReadKey for bytes.

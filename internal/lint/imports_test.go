@@ -27,7 +27,10 @@ var layers = []layer{
 	{"internal/dps", []string{"internal/format/gpt", "internal/fault"}, "a table"},
 	{"internal/ids", []string{"internal/format/gpt", "internal/dps", "internal/fault"}, "pure"},
 	{"internal/extension", []string{"internal/fault", "internal/tree"}, "pure: decides, does not do"},
+	{"internal/policy", []string{"internal/dps", "internal/fault"}, "pure: decides, does not do"},
+	{"internal/version", nil, "pure: a comparison"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
+	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},
 }
 
 func TestLayers(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sextant/internal/fault"
+	"sextant/internal/tree"
 )
 
 // The binary form of POSIX ACLs (linux/posix_acl_xattr.h): a version, then
@@ -28,16 +29,18 @@ const (
 	aclUndefined = 0xffffffff // the id of entries that have none
 )
 
+// acl is a POSIX ACL, sorted as the kernel wants it.
+type acl []aclEntry
+
 // aclEntry is one entry of an ACL.
 type aclEntry struct {
 	tag, perm uint16
 	id        uint32
 }
 
-// encodeACL turns the text of an ACL (acl(5), with commas or line ends) into
-// the value of its extended attribute.
-func encodeACL(text string) ([]byte, error) {
-	var entries []aclEntry
+// parseACL reads the text of an ACL (acl(5), with commas or line ends).
+func parseACL(text string) (acl, error) {
+	var a acl
 	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
 		line, _, _ = strings.Cut(line, "#")
 		if line = strings.TrimSpace(line); line == "" {
@@ -47,21 +50,62 @@ func encodeACL(text string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ACL entry %.100q: %w", line, err)
 		}
-		entries = append(entries, e)
+		a = append(a, e)
 	}
-	slices.SortFunc(entries, func(a, b aclEntry) int {
-		return cmp.Or(cmp.Compare(a.tag, b.tag), cmp.Compare(a.id, b.id))
-	})
-	if err := checkACL(entries); err != nil {
+	slices.SortFunc(a, aclEntry.compare)
+	if err := a.check(); err != nil {
 		return nil, fmt.Errorf("ACL %.100q: %w", text, err)
 	}
+	return a, nil
+}
+
+// decodeACL reads the value of an ACL's extended attribute.
+func decodeACL(value []byte) (acl, error) {
+	if len(value) < aclHeader || (len(value)-aclHeader)%aclEntrySize != 0 || binary.LittleEndian.Uint32(value) != aclVersion {
+		return nil, fmt.Errorf("ACL of %d bytes is not version %d: %w", len(value), aclVersion, fault.ErrCorrupt)
+	}
+	var a acl
+	for v := value[aclHeader:]; len(v) > 0; v = v[aclEntrySize:] {
+		a = append(a, aclEntry{
+			tag:  binary.LittleEndian.Uint16(v),
+			perm: binary.LittleEndian.Uint16(v[2:]),
+			id:   binary.LittleEndian.Uint32(v[4:]),
+		})
+	}
+	if err := a.check(); err != nil {
+		return nil, fmt.Errorf("ACL %w", err)
+	}
+	return a, nil
+}
+
+// encode returns the value of the ACL's extended attribute.
+func (a acl) encode() []byte {
 	value := binary.LittleEndian.AppendUint32(nil, aclVersion)
-	for _, e := range entries {
+	for _, e := range a {
 		value = binary.LittleEndian.AppendUint16(value, e.tag)
 		value = binary.LittleEndian.AppendUint16(value, e.perm)
 		value = binary.LittleEndian.AppendUint32(value, e.id)
 	}
-	return value, nil
+	return value
+}
+
+// mode returns the nine permission bits that go with an access ACL: the
+// group's are the mask, if there is one (posix_acl_equiv_mode in
+// fs/posix_acl.c). minimal says that the ACL has no more to say than they do.
+func (a acl) mode() (mode tree.Mode, minimal bool) {
+	perm := make(map[uint16]tree.Mode)
+	for _, e := range a {
+		perm[e.tag] = tree.Mode(e.perm)
+	}
+	group, masked := perm[aclMask]
+	if !masked {
+		group = perm[aclGroupObj]
+	}
+	return perm[aclUserObj]<<6 | group<<3 | perm[aclOther], len(a) == 3
+}
+
+func (e aclEntry) compare(other aclEntry) int {
+	return cmp.Or(cmp.Compare(e.tag, other.tag), cmp.Compare(e.id, other.id))
 }
 
 // parseACLEntry reads "TAG:QUALIFIER:PERMISSIONS[:ID]". star(1) adds the
@@ -143,20 +187,26 @@ func aclID(fields []string) (uint32, error) {
 	return uint32(id), nil
 }
 
-// checkACL applies the kernel's rules (fs/posix_acl.c, posix_acl_valid): one
-// entry each for owner, group and others, a mask where there are named ones,
-// nobody twice. The entries are sorted.
-func checkACL(entries []aclEntry) error {
+// check applies the kernel's rules (posix_acl_valid in fs/posix_acl.c): sorted
+// by tag, one entry each for owner, group and others, a mask where there are
+// named ones. Somebody twice would be legal, and a mistake.
+func (a acl) check() error {
 	count := make(map[uint16]int)
-	for i, e := range entries {
+	for i, e := range a {
 		count[e.tag]++
-		if i > 0 && e.tag == entries[i-1].tag && e.id == entries[i-1].id {
+		switch {
+		case e.perm > 7:
+			return fmt.Errorf("has permissions %#o: %w", e.perm, fault.ErrCorrupt)
+		case i > 0 && e.tag < a[i-1].tag:
+			return fmt.Errorf("is not sorted: %w", fault.ErrCorrupt)
+		case i > 0 && e.tag == a[i-1].tag && e.id == a[i-1].id:
 			return fmt.Errorf("says something twice: %w", fault.ErrCorrupt)
 		}
 	}
-	named := count[aclUser]+count[aclGroup] > 0
-	if count[aclUserObj] != 1 || count[aclGroupObj] != 1 || count[aclOther] != 1 || named && count[aclMask] != 1 {
-		return fmt.Errorf("is incomplete: %w", fault.ErrCorrupt)
+	named := count[aclUser] + count[aclGroup]
+	single := count[aclUserObj] == 1 && count[aclGroupObj] == 1 && count[aclOther] == 1 && count[aclMask] <= 1
+	if !single || named > 0 && count[aclMask] == 0 || named+3+count[aclMask] != len(a) {
+		return fmt.Errorf("is not complete: %w", fault.ErrCorrupt)
 	}
 	return nil
 }

@@ -3,9 +3,7 @@ package source
 import (
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"sextant/internal/linux/dir"
@@ -79,7 +77,7 @@ func content(d *dir.Dir, path, name string, st dir.Stat) (tree.Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := make([]span.Span, 0, len(ranges))
+	var data []span.Span
 	for _, r := range ranges {
 		data = append(data, span.Between(r.Start, r.End))
 	}
@@ -106,8 +104,7 @@ func (c diskFile) Extents() []span.Span {
 
 // Open opens the file, and is an error if it is another one by now.
 func (c diskFile) Open() (tree.Reader, error) {
-	// Without O_NONBLOCK a FIFO that took the file's place would block.
-	f, err := os.OpenFile(c.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := dir.OpenFile(c.path)
 	if err != nil {
 		return nil, err
 	}
@@ -118,12 +115,12 @@ func (c diskFile) Open() (tree.Reader, error) {
 	return &diskReader{f, c}, nil
 }
 
-func (c diskFile) check(f *os.File) error {
-	fi, err := f.Stat()
+func (c diskFile) check(f *dir.File) error {
+	st, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if !fi.Mode().IsRegular() || fi.Size() != c.size || !fi.ModTime().Equal(c.modTime) {
+	if !tree.Mode(st.Mode).IsRegular() || st.Size != c.size || !st.ModTime.Equal(c.modTime) {
 		return c.changed()
 	}
 	return nil
@@ -144,11 +141,11 @@ func (c sparseFile) Extents() []span.Span { return c.data }
 
 // diskReader reads a diskFile.
 type diskReader struct {
-	f    *os.File
+	f    *dir.File
 	file diskFile
 }
 
-// ReadAt is os.File's, except that a file that became shorter is an error.
+// ReadAt is io.ReaderAt's. A file that became shorter is an error.
 func (r *diskReader) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := r.f.ReadAt(p, offset)
 	if err == io.EOF && offset+int64(n) < r.file.size {

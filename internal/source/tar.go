@@ -120,7 +120,7 @@ func unpacked(ctx context.Context, file archive, spool *Spool) (archive, error) 
 
 const (
 	// memoryMax is how much memory, roughly, the tree of an archive may take.
-	memoryMax = 1 << 30
+	memoryMax = 512 << 20
 
 	// pathMax is Linux's PATH_MAX, with the NUL at the end.
 	pathMax = 4096
@@ -162,25 +162,32 @@ func (x *extraction) add(e *tar.Entry) error {
 	if err != nil {
 		return err
 	}
-	node, err := x.inode(e, strings.Join(names, "/"))
+	// All names are pieces of the origin. Those of the entry would keep its
+	// records in memory.
+	origin := x.label + ": " + strings.Join(names, "/")
+	node, err := x.inode(e, origin)
 	if err != nil {
 		return err
 	}
-	if len(names) == 0 {
+	path := origin[len(x.label)+2:]
+	if path == "" {
 		return x.putRoot(node)
 	}
-	last := len(names) - 1
-	dir, err := x.tree.ResolveDir(strings.Join(names[:last], "/"), true)
+	parents, name := "", path
+	if slash := strings.LastIndexByte(path, '/'); slash >= 0 {
+		parents, name = path[:slash], path[slash+1:]
+	}
+	dir, err := x.tree.ResolveDir(parents, true)
 	if err != nil {
 		return err
 	}
-	return x.put(dir, "/"+strings.Join(names, "/"), names[last], node)
+	return x.put(dir, path, name, node)
 }
 
 // account returns an error once the entries need too much memory: a small
 // compressed file can hold very many.
 func (x *extraction) account(e *tar.Entry) error {
-	x.memory += 512 + 2*len(e.Name) + len(e.Linkname) + 64*len(e.Data)
+	x.memory += 384 + len(x.label) + 2*len(e.Name) + len(e.Linkname) + 64*len(e.Data)
 	for _, value := range e.Records {
 		x.memory += len(value)
 	}
@@ -204,7 +211,7 @@ func entryNames(path string) ([]string, error) {
 
 // inode returns the file that the entry describes. A hard link's is the one
 // it links to.
-func (x *extraction) inode(e *tar.Entry, path string) (*tree.Inode, error) {
+func (x *extraction) inode(e *tar.Entry, origin string) (*tree.Inode, error) {
 	if e.Type == tar.TypeLink {
 		return x.linked(e)
 	}
@@ -213,7 +220,7 @@ func (x *extraction) inode(e *tar.Entry, path string) (*tree.Inode, error) {
 		UID:     e.UID,
 		GID:     e.GID,
 		ModTime: e.ModTime,
-		Origin:  x.label + ": " + path,
+		Origin:  origin,
 	}
 	switch e.Type {
 	case tar.TypeRegular:
@@ -226,7 +233,7 @@ func (x *extraction) inode(e *tar.Entry, path string) (*tree.Inode, error) {
 			return nil, fmt.Errorf("symbolic link to a path of %d bytes: %w", len(e.Linkname), fault.ErrCorrupt)
 		}
 		node.Mode |= tree.TypeSymlink
-		node.Target = e.Linkname
+		node.Target = strings.Clone(e.Linkname)
 	case tar.TypeChar, tar.TypeBlock:
 		node.Mode |= tree.TypeChar
 		if e.Type == tar.TypeBlock {
@@ -239,8 +246,13 @@ func (x *extraction) inode(e *tar.Entry, path string) (*tree.Inode, error) {
 		panic("internal error: entry of " + e.Type.String())
 	}
 	var err error
-	node.Xattrs, err = entryXattrs(e, x.xattrs)
-	return node, err
+	if node.Xattrs, err = entryXattrs(e, x.xattrs); err != nil {
+		return nil, err
+	}
+	if err := settleACLs(node); err != nil {
+		return nil, err
+	}
+	return node, nil
 }
 
 func (x *extraction) linked(e *tar.Entry) (*tree.Inode, error) {

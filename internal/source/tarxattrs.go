@@ -100,15 +100,36 @@ func aclXattrs(e *tar.Entry, values map[string][]byte) error {
 			record == recordACLDefault && e.Type != tar.TypeDir {
 			continue
 		}
-		value, err := encodeACL(text)
+		list, err := parseACL(text)
 		if err != nil {
 			return err
 		}
-		// Three entries say what the permission bits say; the kernel keeps no
-		// such access ACL.
-		if name == aclDefault || len(value) > aclHeader+3*aclEntrySize {
-			values[name] = value
+		values[name] = list.encode()
+	}
+	return nil
+}
+
+// settleACLs checks the ACLs of an inode and gives it the permission bits of
+// its access ACL, as the kernel does with one that it is given: libarchive
+// writes the group's own bits into the header, where stat(2) shows the mask.
+func settleACLs(node *tree.Inode) error {
+	if value, ok := node.Xattr(aclDefault); ok {
+		if _, err := decodeACL(value); err != nil {
+			return fmt.Errorf("%s: %w", aclDefault, err)
 		}
+	}
+	value, ok := node.Xattr(aclAccess)
+	if !ok {
+		return nil
+	}
+	access, err := decodeACL(value)
+	if err != nil {
+		return fmt.Errorf("%s: %w", aclAccess, err)
+	}
+	perm, minimal := access.mode()
+	node.Mode = node.Mode&^0o777 | perm
+	if minimal {
+		node.Xattrs = slices.DeleteFunc(node.Xattrs, func(x tree.Xattr) bool { return x.Name == aclAccess })
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // bootTime is what a machine may take beside the script. It is generous: boots
-// of 40 s were seen to take three times that on a busy machine.
-const bootTime = 5 * time.Minute
+// of 20 s were seen to take two minutes on a machine busy with other things.
+const bootTime = 8 * time.Minute
 
 // outputSize is the size of the output disk, a sparse file.
 const outputSize = 2 << 30

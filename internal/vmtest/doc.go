@@ -1,7 +1,7 @@
 // Package vmtest boots virtual machines for tests: a stock Debian system with
 // the systemd of its release, or only its kernel with one program.
 //
-//	vm := vmtest.New(t, vmtest.Trixie())
+//	vm := vmtest.New(t, rootfs.Trixie())
 //	vm.CopyIn("custom-tools_1.0.0.raw", "/var/lib/extensions/custom-tools_1.0.0.raw")
 //	vm.WriteFile("/etc/verity.d/custom-tools.crt", certificate, 0o644)
 //	result := vm.MustRun("findmnt --json /usr > $RESULTS/usr.json; custom-tools --version")

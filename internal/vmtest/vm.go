@@ -1,7 +1,6 @@
 package vmtest
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,15 +12,6 @@ import (
 	"sextant/internal/testenv"
 	"sextant/internal/vmtest/rootfs"
 )
-
-// Bookworm is Debian 12 with systemd 252.
-func Bookworm() rootfs.Release { return rootfs.Releases()[0] }
-
-// Trixie is Debian 13 with systemd 257.
-func Trixie() rootfs.Release { return rootfs.Releases()[1] }
-
-// Sid is Debian unstable with systemd 262.
-func Sid() rootfs.Release { return rootfs.Releases()[2] }
 
 // VM is a virtual machine that is off between runs. Its methods end the test
 // where the harness itself meets a fault.
@@ -46,36 +36,15 @@ type disk struct {
 	readOnly             bool
 }
 
-// New returns a machine with the given release. It skips the test where the
-// machine at hand lacks what is needed, unless TEST_REQUIRE asks for "vm": then
-// it installs nothing but builds a root filesystem that is not in the cache.
+// New returns a machine with the given release. It skips the test under -short
+// and where something is missing; see rootfs.Require about the cache.
 func New(t testing.TB, r rootfs.Release) *VM {
-	t.Helper()
-	return &VM{Timeout: 3 * time.Minute, t: t, root: RequireRootfs(t, r), dir: t.TempDir()}
-}
-
-// RequireRootfs returns the root filesystem of r under the same rule as New.
-func RequireRootfs(t testing.TB, r rootfs.Release) rootfs.Rootfs {
 	t.Helper()
 	if testing.Short() && !testenv.Required("vm") {
 		t.Skip("LEFT OUT: virtual machines take too long for -short")
 	}
-	for _, program := range []string{"qemu-system-x86_64", "qemu-img"} {
-		testenv.Require(t, program)
-	}
-	root, err := rootfs.Open(r)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !testenv.Required("vm") {
-			t.Skipf("LEFT OUT: the root filesystem of %s is not built; make test, or go run ./internal/vmtest/cmd/rootfs, builds it", r)
-		}
-		testenv.RequireRoot(t)
-		testenv.Require(t, "mmdebstrap", "mkfs.ext4")
-		root, err = rootfs.Build(t.Context(), r)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return root
+	testenv.Require(t, "qemu-system-x86_64", "qemu-img")
+	return &VM{Timeout: 10 * time.Minute, t: t, root: rootfs.Require(t, r), dir: t.TempDir()}
 }
 
 // WriteFile gives the machine a file, owned by root. It is there before

@@ -7,9 +7,11 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"sextant/internal/testenv"
 	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
@@ -46,8 +48,7 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// notedTree makes a directory with a file that has an extended attribute. It
-// is not below t.TempDir, as a tmpfs has no user.* before Linux 6.6.
+// notedTree makes a directory with a file that has an extended attribute.
 func notedTree(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -55,8 +56,8 @@ func notedTree(t *testing.T) string {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := setNote(file, "kept"); err != nil {
-		t.Skipf("LEFT OUT: extended attributes in %s: %v", dir, err)
+	if err := syscall.Setxattr(file, "user.note", []byte("kept"), 0); err != nil {
+		testenv.Missing(t, "xattr", fmt.Sprintf("no extended attributes in %s: %v", dir, err)) // tmpfs before Linux 6.6
 	}
 	return dir
 }
@@ -90,7 +91,7 @@ kept$`, release.Systemd)
 // given in between, and that a script that never ends is ended.
 func TestSecondRun(t *testing.T) {
 	t.Parallel()
-	vm := vmtest.New(t, vmtest.Bookworm())
+	vm := vmtest.New(t, rootfs.Bookworm())
 	vm.MustRun("echo first > /root/kept")
 	vm.WriteFile("/root/given", []byte("second\n"), 0o644)
 	vm.Timeout = 2 * time.Second
@@ -103,7 +104,7 @@ func TestSecondRun(t *testing.T) {
 // TestRunTest sends TestInGuest into a machine that has only a kernel.
 func TestRunTest(t *testing.T) {
 	t.Parallel()
-	vm := vmtest.New(t, vmtest.Trixie())
+	vm := vmtest.New(t, rootfs.Trixie())
 	vm.Modules("dm-verity", "overlay", "erofs", "loop")
 	result := vm.RunTest("TestInGuest")
 	if got, err := os.ReadFile(filepath.Join(result.Dir, "left")); string(got) != "here" {
@@ -127,7 +128,7 @@ func TestInGuest(t *testing.T) {
 func TestFailedBootNamesConsoleLog(t *testing.T) {
 	t.Parallel()
 	r := &recorder{TB: t}
-	vm := vmtest.New(r, vmtest.Trixie())
+	vm := vmtest.New(r, rootfs.Trixie())
 	vm.KernelArgs("rdinit=/nowhere")
 	done := make(chan struct{})
 	go func() {

@@ -59,9 +59,14 @@ func (d *disk) withPartition(c *copyOfTable, p Partition) ([]byte, error) {
 	if !zero(slot[:16]) {
 		return nil, fmt.Errorf("partition %d is in use", p.Number)
 	}
-	encoded, err := encodePartition(t, p, t.Partitions)
+	encoded, err := encodePartition(t, p)
 	if err != nil {
 		return nil, fmt.Errorf("partition %d: %w", p.Number, err)
+	}
+	for _, c := range conflicts(append(t.Partitions, p)) {
+		if c.Number == p.Number || c.other == p.Number { // others had them before
+			return nil, fmt.Errorf("partition %d: %s", c.Number, c.text)
+		}
 	}
 	clear(slot)
 	copy(slot, encoded)

@@ -41,9 +41,9 @@ func (d *disk) readCopy(lba uint64, place, entriesPlace Place) (*copyOfTable, er
 	if text := d.checkRange(c.header); text != "" {
 		return nil, flaw(text)
 	}
-	at, err := d.entriesSpan(c.header)
+	at, err := d.entriesSpan(c.header, place)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", place, err)
+		return nil, err
 	}
 	if c.entries, err = readSpan(d.r, at); err != nil {
 		return nil, fmt.Errorf("read %s: %w", entriesPlace, err)
@@ -90,14 +90,14 @@ func (d *disk) checkRange(h header) string {
 
 // entriesSpan gives the bytes of the entries, after checkRange. They must not
 // reach into the usable range or cover the MBR or the header.
-func (d *disk) entriesSpan(h header) (span.Span, error) {
+func (d *disk) entriesSpan(h header, place Place) (span.Span, error) {
 	length := int64(h.EntryCount) * int64(h.EntrySize)
 	if h.EntryCount > maxEntries || length > maxEntryBytes {
-		return span.Span{}, fmt.Errorf("%d entries of %d bytes: %w", h.EntryCount, h.EntrySize, fault.ErrUnsupported)
+		return span.Span{}, fmt.Errorf("%s: %d entries of %d bytes: %w", place, h.EntryCount, h.EntrySize, fault.ErrUnsupported)
 	}
 	s := span.Span{Offset: int64(h.EntryLBA) * int64(d.sectorSize), Length: length}
 	flaw := func(text string) error {
-		return Problem{Place: PlacePartition, Span: s, Text: text, Rule: ruleLayout}
+		return Problem{Place: place, Span: s, Text: text, Rule: ruleLayout}
 	}
 	if err := s.Within(d.size); err != nil {
 		return s, flaw("entries: " + err.Error())

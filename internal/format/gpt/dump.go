@@ -70,7 +70,7 @@ func (d *disk) describeCopy(out *hexdump.Printer, place Place, lba uint64) (head
 	if !h.plausible() || d.checkRange(h) != "" {
 		return h, nil
 	}
-	entries, err := d.entriesSpan(h)
+	entries, err := d.entriesSpan(h, place)
 	if err != nil {
 		return h, nil // Read tells why; here the header's bytes say it
 	}

@@ -27,7 +27,9 @@ func (d *disk) table(c *copyOfTable) *Table {
 			t.Partitions = append(t.Partitions, p)
 		}
 	}
-	d.checkPartitions(t)
+	for _, c := range conflicts(t.Partitions) {
+		d.report(Problem{Place: PlacePartition, Number: c.Number, Span: t.Span(c.Partition), Text: c.text, Rule: ruleEntry})
+	}
 	return t
 }
 
@@ -62,30 +64,36 @@ func (d *disk) partition(t *Table, number int, b []byte, at span.Span) (Partitio
 	return p, true
 }
 
-// checkPartitions reports partitions that overlap or share a UUID. It sorts,
-// as comparing each with each takes too long for 16384 of them.
-func (d *disk) checkPartitions(t *Table) {
-	report := func(p Partition, format string, args ...any) {
-		d.report(Problem{Place: PlacePartition, Number: p.Number, Span: t.Span(p), Text: fmt.Sprintf(format, args...), Rule: ruleEntry})
-	}
-	byStart := slices.Clone(t.Partitions)
+// conflict is a partition that cannot be beside another one.
+type conflict struct {
+	Partition
+	other int // number
+	text  string
+}
+
+// conflicts finds partitions that overlap or share a UUID. It sorts them, as
+// comparing each with each takes too long for 16384.
+func conflicts(partitions []Partition) []conflict {
+	byStart := slices.Clone(partitions)
 	slices.SortStableFunc(byStart, func(a, b Partition) int {
 		return cmp.Compare(a.First, b.First)
 	})
+	var found []conflict
 	uuids := make(map[GUID]int)
-	var widest Partition // of those before, the one that ends last
+	var reach Partition // of those before, the one that ends last
 	for i, p := range byStart {
-		if i > 0 && p.First <= widest.Last {
-			report(p, "overlaps partition %d", widest.Number)
+		if i > 0 && p.First <= reach.Last {
+			found = append(found, conflict{p, reach.Number, fmt.Sprintf("overlaps partition %d", reach.Number)})
 		}
-		if i == 0 || p.Last > widest.Last {
-			widest = p
+		if i == 0 || p.Last > reach.Last {
+			reach = p
 		}
 		if other, taken := uuids[p.UUID]; taken {
-			report(p, "has the UUID of partition %d", other)
+			found = append(found, conflict{p, other, fmt.Sprintf("has the UUID of partition %d", other)})
 		}
 		uuids[p.UUID] = p.Number
 	}
+	return found
 }
 
 // checkMBR reports what is wrong with the protective MBR. libblkid and the
@@ -117,13 +125,16 @@ func (m mbr) faults(sectors uint64) []string {
 			protective++
 			faults = append(faults, r.faults(i+1, sectors)...)
 		case r != mbrRecord{}:
-			faults = append(faults, fmt.Sprintf("record %d of type %#02x beside the protective one", i+1, r.OSType))
+			faults = append(faults, fmt.Sprintf("record %d of type %#02x, a hybrid MBR", i+1, r.OSType))
 		}
 	}
-	if protective != 1 {
-		faults = append(faults, fmt.Sprintf("%d protective records, not one", protective))
+	switch protective {
+	case 0:
+		return []string{"no protective record; Linux ignores the partition table"}
+	case 1:
+		return faults
 	}
-	return faults
+	return append(faults, fmt.Sprintf("%d protective records", protective))
 }
 
 // faults checks a record of type 0xEE. The CHS fields are not checked, as no

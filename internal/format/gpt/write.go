@@ -92,26 +92,40 @@ func encodeTable(t *Table, size int64) ([]byte, error) {
 		return nil, err
 	}
 	entries := make([]byte, t.Entries*EntrySize)
-	number := 0
-	for i, p := range t.Partitions {
-		number++
-		if p.Number != 0 {
-			number = p.Number
+	partitions := numbered(t.Partitions)
+	for _, p := range partitions {
+		if p.Number < 1 || p.Number > t.Entries {
+			return nil, fmt.Errorf("partition %d: the table has room for %d", p.Number, t.Entries)
 		}
-		if number < 1 || number > t.Entries {
-			return nil, fmt.Errorf("partition %d: the table has room for %d", number, t.Entries)
-		}
-		encoded, err := encodePartition(t, p, t.Partitions[:i])
+		encoded, err := encodePartition(t, p)
 		if err != nil {
-			return nil, fmt.Errorf("partition %d: %w", number, err)
+			return nil, fmt.Errorf("partition %d: %w", p.Number, err)
 		}
-		slot := entries[(number-1)*EntrySize:][:EntrySize]
+		slot := entries[(p.Number-1)*EntrySize:][:EntrySize]
 		if !zero(slot) {
-			return nil, fmt.Errorf("partition %d: the place is taken twice", number)
+			return nil, fmt.Errorf("partition %d: the place is taken twice", p.Number)
 		}
 		copy(slot, encoded)
 	}
+	for _, c := range conflicts(partitions) {
+		return nil, fmt.Errorf("partition %d: %s", c.Number, c.text)
+	}
 	return entries, nil
+}
+
+// numbered gives each partition without a number the place behind the one
+// before it.
+func numbered(partitions []Partition) []Partition {
+	all := slices.Clone(partitions)
+	number := 0
+	for i := range all {
+		number++
+		if all[i].Number != 0 {
+			number = all[i].Number
+		}
+		all[i].Number = number
+	}
+	return all
 }
 
 // checkLayout checks what Write needs to know of the table as a whole.
@@ -136,8 +150,8 @@ func checkLayout(t *Table, size int64) error {
 	return nil
 }
 
-// encodePartition checks p against the table and the partitions before it.
-func encodePartition(t *Table, p Partition, before []Partition) ([]byte, error) {
+// encodePartition returns the bytes of an entry, after it checked p as such.
+func encodePartition(t *Table, p Partition) ([]byte, error) {
 	switch {
 	case p.Type.IsZero():
 		return nil, errors.New("no type")
@@ -145,14 +159,6 @@ func encodePartition(t *Table, p Partition, before []Partition) ([]byte, error) 
 		return nil, errors.New("no UUID")
 	case p.First > p.Last || p.First < t.FirstUsable || p.Last > t.LastUsable:
 		return nil, fmt.Errorf("sectors %d-%d do not lie inside %d-%d", p.First, p.Last, t.FirstUsable, t.LastUsable)
-	}
-	for i, q := range before {
-		if p.First <= q.Last && q.First <= p.Last {
-			return nil, fmt.Errorf("sectors %d-%d overlap sectors %d-%d of partition %d of the list", p.First, p.Last, q.First, q.Last, i+1)
-		}
-		if p.UUID == q.UUID {
-			return nil, fmt.Errorf("UUID %s is taken by partition %d of the list", p.UUID, i+1)
-		}
 	}
 	name, err := encodeName(p.Name)
 	if err != nil {

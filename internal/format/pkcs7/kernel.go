@@ -34,11 +34,7 @@ func (d *SignedData) KernelRefusals() []string {
 
 func (s *Signer) kernelRefusals(dataVersion int) []string {
 	var refusals []string
-	wanted := 1
-	if s.SubjectKeyID != nil {
-		wanted = 3
-	}
-	if s.Version != wanted || (s.Version == 1) != (dataVersion == 1) {
+	if (s.Version == 1) != (dataVersion == 1) {
 		refusals = append(refusals, fmt.Sprintf("SignerInfo version %d in SignedData version %d", s.Version, dataVersion))
 	}
 	switch s.Algorithm {

@@ -125,3 +125,25 @@ func tryOpenSSL(arguments ...string) ([]byte, error) {
 type opensslError struct{ stderr []byte }
 
 func (e *opensslError) Error() string { return string(e.stderr) }
+
+// madeCertificates returns the certificates in testdata/made.
+func madeCertificates(t testing.TB) (certificates []*x509.Certificate) {
+	t.Helper()
+	paths, err := filepath.Glob("testdata/made/*.crt")
+	if err != nil || len(paths) != 3 {
+		t.Fatalf("testdata/made holds %q, %v", paths, err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(data)
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificates = append(certificates, certificate)
+	}
+	return certificates
+}

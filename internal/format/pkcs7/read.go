@@ -179,6 +179,9 @@ func readSigner(s cryptobyte.String) (Signer, error) {
 	if !signer.readName(&s) {
 		return signer, malformed("signer identifier")
 	}
+	if named := signer.SubjectKeyID == nil; named && signer.Version != 1 || !named && signer.Version != 3 {
+		return signer, fmt.Errorf("SignerInfo version %d for this form of signer identifier: %w", signer.Version, fault.ErrCorrupt)
+	}
 	if signer.Digest, ok = readAlgorithm(&s); !ok {
 		return signer, malformed("digestAlgorithm")
 	}

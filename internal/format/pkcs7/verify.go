@@ -24,9 +24,9 @@ import (
 //   - All signers must verify, not only one (the kernel is content with one).
 //   - Content inside d is not looked at; content is what counts.
 //
-// It is stricter in four points: SHA-1 signatures, signed attributes without
-// the content type that d has, a signature algorithm that contradicts the key
-// or the digest, and a digest that digestAlgorithms lacks do not verify.
+// It is stricter in these points: SHA-1 signatures, a content type other than
+// data (also in the signed attributes), and a signature algorithm that
+// contradicts the key or the digest do not verify.
 //
 // Errors wrap fault.ErrUntrusted if no trusted key vouches for content,
 // fault.ErrUnsupported if an algorithm or a way to name the signer is none
@@ -47,6 +47,9 @@ func (d *SignedData) Verify(content []byte, trusted []*x509.Certificate) ([]*x50
 }
 
 func (d *SignedData) verifySigner(s *Signer, content []byte, trusted []*x509.Certificate) (*x509.Certificate, error) {
+	if d.ContentType != OIDData {
+		return nil, fmt.Errorf("content of type %v instead of data: %w", d.ContentType, fault.ErrUnsupported)
+	}
 	hash, err := s.Digest.hash()
 	if err != nil {
 		return nil, err

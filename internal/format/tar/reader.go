@@ -1,7 +1,6 @@
 package tar
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -84,7 +83,7 @@ func (r *Reader) readEntry() (*Entry, error) {
 		if err := checkSum(block); err != nil {
 			return nil, err
 		}
-		h := decode(block)
+		h := decodeHeader(block)
 		switch h.Typeflag {
 		case TypeRecords, TypeSunX:
 			local, err = r.records(h)
@@ -124,7 +123,7 @@ func (r *Reader) rawBlock() ([]byte, error) {
 	if r.size-r.next < BlockSize {
 		return nil, cutShort(io.EOF)
 	}
-	if _, err := io.ReadFull(io.NewSectionReader(r.archive, r.next, BlockSize), r.buf[:]); err != nil {
+	if n, err := r.archive.ReadAt(r.buf[:], r.next); n < BlockSize {
 		return nil, cutShort(err)
 	}
 	r.next += BlockSize
@@ -169,14 +168,6 @@ func checkSum(block []byte) error {
 	return nil
 }
 
-func decode(block []byte) *Header {
-	h := new(Header)
-	if _, err := binary.Decode(block, binary.LittleEndian, h); err != nil {
-		panic("internal error: " + err.Error())
-	}
-	return h
-}
-
 // data returns where the data of the header's entry is and moves behind it.
 // The padding behind the last one may be missing.
 func (r *Reader) data(h *Header, records Records) (span.Span, error) {
@@ -210,12 +201,11 @@ func (r *Reader) load(h *Header) (string, error) {
 	if data.Length > recordsMax {
 		return "", fmt.Errorf("%d bytes are more than %d: %w", data.Length, recordsMax, fault.ErrUnsupported)
 	}
-	var b strings.Builder
-	_, err = io.Copy(&b, io.NewSectionReader(r.archive, data.Offset, data.Length))
-	if err == nil && int64(b.Len()) != data.Length {
-		err = cutShort(io.EOF)
+	buf := make([]byte, data.Length)
+	if n, err := r.archive.ReadAt(buf, data.Offset); n < len(buf) {
+		return "", cutShort(err)
 	}
-	return b.String(), err
+	return string(buf), nil
 }
 
 func (r *Reader) longText(h *Header) (string, error) {
@@ -271,8 +261,8 @@ func (r *Reader) entry(h *Header, block []byte, longName, longLink string, recor
 // settle turns what is only another way to say it into the usual one.
 func (e *Entry) settle() error {
 	switch {
-	case e.Type.regular() && strings.HasSuffix(e.Name, "/"):
-		e.Type, e.Size, e.Data = TypeDir, 0, nil // as version 7 wrote them
+	case e.Type.regular() && e.Type != TypeSparse && strings.HasSuffix(e.Name, "/"):
+		e.Type, e.Size, e.Data = TypeDir, 0, nil // as version 7 wrote them, and GNU tar reads all
 	case e.Type.regular():
 		e.Type = TypeRegular
 	case e.Type == TypeDumpDir:

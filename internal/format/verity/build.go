@@ -62,6 +62,12 @@ func (b *Builder) newWorker(blockSize int) *worker {
 // each of which must come once, in any order. It does not keep data. Add may
 // be called by many goroutines at the same time.
 func (b *Builder) Add(first int64, data []byte) error {
+	w := b.workers.Get().(*worker)
+	defer b.workers.Put(w)
+	return b.add(w, first, data)
+}
+
+func (b *Builder) add(w *worker, first int64, data []byte) error {
 	count := int64(len(data) / b.params.DataBlockSize)
 	if len(data)%b.params.DataBlockSize != 0 {
 		return fmt.Errorf("%d bytes are not a whole number of data blocks", len(data))
@@ -69,8 +75,6 @@ func (b *Builder) Add(first int64, data []byte) error {
 	if first < 0 || count > b.params.DataBlocks || first > b.params.DataBlocks-count {
 		return fmt.Errorf("data blocks %d-%d of %d", first, first+count, b.params.DataBlocks)
 	}
-	w := b.workers.Get().(*worker)
-	defer b.workers.Put(w)
 	if err := b.put(w, 0, first, data, b.params.DataBlockSize); err != nil {
 		return err
 	}
@@ -164,6 +168,7 @@ func Build(ctx context.Context, hash ReadWriterAt, data io.ReaderAt, p Params) (
 	size := p.DataBlockSize
 	step := chunkBlocks(size)
 	err = parallel(ctx, divideUp(p.DataBlocks, step), func() func(int64) error {
+		w := b.newWorker(size)
 		buf := make([]byte, min(step, p.DataBlocks)*int64(size))
 		return func(i int64) error {
 			first := i * step
@@ -171,7 +176,7 @@ func Build(ctx context.Context, hash ReadWriterAt, data io.ReaderAt, p Params) (
 			if err != nil {
 				return fmt.Errorf("read data: %w", err)
 			}
-			return b.Add(first, blocks)
+			return b.add(w, first, blocks)
 		}
 	})
 	if err != nil {

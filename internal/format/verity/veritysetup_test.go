@@ -165,3 +165,63 @@ func verifyFiles(t *testing.T, data, hash string, root []byte) {
 		t.Errorf("Verify of what veritysetup made: %v", err)
 	}
 }
+
+// TestOldTrees checks trees that only others make: hash type 0, and trees
+// without a superblock, with all sizes of digests.
+func TestOldTrees(t *testing.T) {
+	testenv.Require(t, "veritysetup")
+	for name, p := range cases(t) {
+		if p.DataBlocks > 5000 {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			data, hash := filepath.Join(dir, "data"), filepath.Join(dir, "hash")
+			if err := os.WriteFile(data, noise(p), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			root := veritysetup(t, append([]string{"format", data, hash, "--format=0"}, options(p)...)...)
+			verifyFiles(t, data, hash, unhex(t, root))
+
+			root = veritysetup(t, append([]string{"format", data, hash, "--format=1", "--no-superblock"}, options(p)...)...)
+			p.NoSuperblock = true
+			report, err := verity.Verify(context.Background(), section(t, openFile(t, data)), section(t, openFile(t, hash)), p, unhex(t, root))
+			if err != nil || report.Err() != nil {
+				t.Errorf("Verify of a tree without superblock = %v, %v", report, err)
+			}
+		})
+	}
+}
+
+// TestVeritysetupFindsWhatWeFind damages each of our blocks in turn.
+func TestVeritysetupFindsWhatWeFind(t *testing.T) {
+	testenv.Require(t, "veritysetup")
+	p := small()
+	data := noise(p)
+	hash, root := build(t, data, p)
+	dir := t.TempDir()
+	dataFile, hashFile := filepath.Join(dir, "data"), filepath.Join(dir, "hash")
+	try := func(what string) {
+		t.Helper()
+		if err := os.WriteFile(dataFile, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(hashFile, hash, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		theirs := exec.Command("veritysetup", "verify", dataFile, hashFile, hex.EncodeToString(root)).Run()
+		ours := verify(t, data, hash, p, root).Err()
+		if (theirs == nil) != (ours == nil) {
+			t.Errorf("%s: veritysetup says %v, we %v", what, theirs, ours)
+		}
+	}
+	try("nothing")
+	for _, offset := range []int{512, 1024 + 31, 1024 + 2*32, len(hash) - 512, len(hash) - 1} {
+		hash[offset] ^= 1
+		try(fmt.Sprint("hash area at ", offset))
+		hash[offset] ^= 1
+	}
+	data[len(data)-1] ^= 1
+	try("last byte of data")
+}

@@ -109,3 +109,26 @@ func Xattrs(string, func(string) bool) ([]Xattr, error) { return nil, nil }
 
 // Data returns one range, as nothing is known of holes.
 func Data(_ string, size int64) ([]Range, error) { return []Range{{0, size}}, nil }
+
+// File is an open file.
+type File struct {
+	f *os.File
+}
+
+// OpenFile opens the file at path for reading.
+func OpenFile(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return &File{f}, nil
+}
+
+// Stat returns the facts about the file.
+func (f *File) Stat() (Stat, error) { return statOf(f.f.Stat()) }
+
+// ReadAt is io.ReaderAt's.
+func (f *File) ReadAt(p []byte, offset int64) (int, error) { return f.f.ReadAt(p, offset) }
+
+// Close closes the file.
+func (f *File) Close() error { return f.f.Close() }

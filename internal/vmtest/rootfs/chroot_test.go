@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -34,7 +33,7 @@ VerityCertificate=mkosi.crt
 func TestCommandRunsMkosi(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "openssl", "unshare")
-	sid := vmtest.RequireRootfs(t, vmtest.Sid())
+	sid := rootfs.Require(t, rootfs.Sid())
 	config, out := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(config, "mkosi.conf"), mkosiConfig)
 	write(t, filepath.Join(config, "tree/usr/share/hello"), "hello\n")
@@ -54,7 +53,7 @@ func TestCommandRunsMkosi(t *testing.T) {
 func TestCommandLeavesNothingBehind(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "unshare")
-	trixie := vmtest.RequireRootfs(t, vmtest.Trixie())
+	trixie := rootfs.Require(t, rootfs.Trixie())
 	before := mounts(t)
 	got := run(t, trixie.Command(t.Context(), nil, "sh", "-c", "echo x > /usr/left && echo x > /left && systemd-repart --version"))
 	if !strings.HasPrefix(got, "systemd 257") {

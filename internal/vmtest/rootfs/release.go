@@ -14,14 +14,18 @@ type Release struct {
 }
 
 // Releases returns every release there is a recipe for, oldest first.
-func Releases() []Release {
-	return []Release{
-		{Suite: "bookworm", Systemd: 252},
-		{Suite: "trixie", Systemd: 257},
-		{Suite: "sid", Systemd: 262},
-	}
-}
+func Releases() []Release { return []Release{Bookworm(), Trixie(), Sid()} }
 
+// Bookworm is Debian 12.
+func Bookworm() Release { return Release{Suite: "bookworm", Systemd: 252} }
+
+// Trixie is Debian 13.
+func Trixie() Release { return Release{Suite: "trixie", Systemd: 257} }
+
+// Sid is Debian unstable. What it carries moves with the day of the build.
+func Sid() Release { return Release{Suite: "sid", Systemd: 262} }
+
+// String returns the suite.
 func (r Release) String() string { return r.Suite }
 
 // packages are what every release gets: systemd with what it loads at run

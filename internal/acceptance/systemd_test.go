@@ -1,0 +1,175 @@
+package acceptance_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sextant/internal/vmtest"
+	"sextant/internal/vmtest/rootfs"
+)
+
+// merged looks at a system that should have merged the extension at boot.
+const merged = `
+systemctl is-active systemd-sysext.service
+custom-tool
+findmnt --noheadings --output=FSTYPE /usr
+dmsetup table --target verity
+systemd-sysext status --no-legend --no-pager
+`
+
+// trials merges by hand what must be taken and what must be refused. Every
+// trial prints a line "NAME: STATUS WHAT". A verity device that is still there
+// would be used again without a look at the signature, so each trial waits
+// until the last one's is gone.
+const trials = `
+policy=${policy:-}
+gone() {
+	for _ in $(seq 100); do
+		[ "$(dmsetup ls --target verity)" != "No devices found" ] || return 0
+		sleep 0.1
+	done
+	echo "verity devices stay: $(dmsetup ls --target verity)"
+}
+trial() {
+	systemd-sysext unmerge >/dev/null 2>&1 || true
+	gone
+	status=0
+	systemd-sysext merge $policy >/dev/null 2>/run/trial.log || status=$?
+	echo "$1: $status $(custom-tool 2>/dev/null || echo absent)"
+	cat /run/trial.log >&2
+}
+image=/var/lib/extensions/custom-tools.raw
+cp $image /run/good.raw
+
+trial right
+
+mv /etc/verity.d/verity_cert.crt /run/right.crt
+cp /root/other.crt /etc/verity.d/
+trial wrong-certificate
+rm /etc/verity.d/other.crt
+trial no-certificate
+mv /run/right.crt /etc/verity.d/verity_cert.crt
+
+cp /root/flipped-superblock.raw $image
+trial flipped-superblock
+cp /root/flipped-blob.raw $image
+trial flipped-blob
+echo "reading the flipped blob: $(cksum </usr/share/blob 2>/dev/null || echo refused)"
+
+systemd-sysext unmerge >/dev/null 2>&1 || true
+gone
+mv /run/good.raw /var/lib/extensions/custom-tools_1.0.0.raw
+rm $image
+`
+
+// TestMergedAtBoot is the seed document's promise: the image and its
+// certificate on a system, and a stock systemd-sysext.service merges it at
+// boot, under both names. Between the two boots the same system is asked for
+// what it must refuse.
+func TestMergedAtBoot(t *testing.T) {
+	for _, release := range rootfs.Releases() {
+		t.Run(release.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := example(t)
+			blob := bytes.Repeat([]byte("the sextant measures angles\n"), 40_000)
+			writeFile(t, filepath.Join(dir, "mkosi.extra/usr/share/blob"), blob)
+			root := rootHash(t, sextant(t, dir, "build", "--json"))
+
+			vm := vmtest.New(t, release)
+			vm.Enable("sysinit.target", "systemd-sysext.service")
+			vm.CopyIn(filepath.Join(dir, "verity_cert.crt"), "/etc/verity.d/verity_cert.crt")
+			image := filepath.Join(dir, "mkosi.output/custom-tools_1.0.0.raw")
+			vm.CopyIn(image, "/var/lib/extensions/custom-tools.raw")
+			copyTrials(t, vm, dir, image, blob)
+
+			policy := ""
+			if release.Systemd > 252 {
+				policy = "policy=--image-policy=root=signed+absent\n"
+			}
+			first := vm.MustRun(merged + policy + trials)
+			checkMerged(t, first, root)
+			checkTrials(t, first, release)
+			checkMerged(t, vm.MustRun(merged), root)
+		})
+	}
+}
+
+// copyTrials gives the machine what it must refuse.
+func copyTrials(t *testing.T, vm *vmtest.VM, dir, image string, blob []byte) {
+	t.Helper()
+	sextant(t, dir, "genkey", "--algorithm=rsa:2048", "--key=other.pem", "--certificate=other.crt")
+	vm.CopyIn(filepath.Join(dir, "other.crt"), "/root/other.crt")
+	good := readFile(t, image)
+	at := bytes.Index(good, blob[:4096])
+	if at < 0 {
+		t.Fatal("the blob is not in the image")
+	}
+	for name, offset := range map[string]int{"flipped-superblock": 1<<20 + 1024 + 16, "flipped-blob": at + 1000} {
+		bad := bytes.Clone(good)
+		bad[offset] ^= 1
+		vm.WriteFile("/root/"+name+".raw", bad, 0o644)
+	}
+}
+
+// checkTrials wants the verdicts of systemd. 252 has no policies: it refuses
+// wrong certificates by itself, but ends with status 0 whatever happens.
+func checkTrials(t *testing.T, r *vmtest.Result, release rootfs.Release) {
+	t.Helper()
+	refused := "1 absent"
+	if release.Systemd == 252 {
+		refused = "0 absent"
+	}
+	for _, want := range []string{
+		"right: 0 hello from custom-tools\n",
+		"wrong-certificate: " + refused + "\n",
+		"no-certificate: " + refused + "\n",
+		"flipped-superblock: " + refused + "\n",
+		"flipped-blob: 0 hello from custom-tools\n",
+		"reading the flipped blob: refused\n",
+	} {
+		if !strings.Contains(r.Stdout, want) {
+			t.Errorf("trials printed no %q:\n%s%s", want, r.Stdout, r.Stderr)
+		}
+	}
+}
+
+func rootHash(t *testing.T, result string) string {
+	t.Helper()
+	var r struct{ RootHash string }
+	if err := json.Unmarshal([]byte(result), &r); err != nil || len(r.RootHash) != 64 {
+		t.Fatalf("build --json: root hash %q, %v", r.RootHash, err)
+	}
+	return r.RootHash
+}
+
+func checkMerged(t *testing.T, r *vmtest.Result, root string) {
+	t.Helper()
+	for _, want := range []string{"active\n", "hello from custom-tools\n", "overlay\n", root, "/usr custom-tools"} {
+		if !strings.Contains(r.Stdout, want) {
+			t.Errorf("merged system printed no %q:\n%s%s", want, r.Stdout, r.Stderr)
+		}
+	}
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
