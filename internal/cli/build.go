@@ -123,6 +123,12 @@ func (b *builder) plan(ctx context.Context, spool *source.Spool) (*plan.Plan, er
 	if err != nil {
 		return nil, err
 	}
+	if n := len(p.LeftOut); n > 0 {
+		b.env.warn(fmt.Sprintf("the partition definitions leave out %d files: %s", n, payload.SomeOf(p.LeftOut)), "")
+	}
+	if p.SectorSize != 512 {
+		b.env.warn(fmt.Sprintf("sectors of %d bytes: systemd 252 cannot use the image", p.SectorSize), "")
+	}
 	for _, path := range p.Summary.SetID {
 		b.env.warn(path+" is setuid or setgid", "")
 	}

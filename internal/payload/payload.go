@@ -79,7 +79,7 @@ func (p *Payload) remove(recipe Recipe) error {
 	hierarchies := recipe.Extension.Class.Hierarchies()
 	if outside := p.Tree.Restrict(hierarchies); len(outside) > 0 {
 		p.notice("%d files outside %s are left out, as a %s cannot add them: %s",
-			len(outside), strings.Join(hierarchies, " and "), recipe.Extension.Class, someOf(outside))
+			len(outside), strings.Join(hierarchies, " and "), recipe.Extension.Class, SomeOf(outside))
 	}
 	if !recipe.KeepEmptyDirectories {
 		p.Tree.PruneEmptyDirs()
@@ -87,8 +87,8 @@ func (p *Payload) remove(recipe Recipe) error {
 	return nil
 }
 
-// someOf joins the first names of a long list.
-func someOf(names []string) string {
+// SomeOf joins the first names of a long list.
+func SomeOf(names []string) string {
 	const most = 10
 	if len(names) <= most {
 		return strings.Join(names, ", ")
@@ -121,11 +121,9 @@ func (p *Payload) check(recipe Recipe) error {
 // onlyRelease reports whether the tree has nothing but its release file.
 func (p *Payload) onlyRelease(release string) bool {
 	only := true
-	// The callback never returns an error, so Walk does not either.
-	_ = p.Tree.Walk(func(at string, node *tree.Inode) error {
+	p.Tree.Each(func(at string, node *tree.Inode) {
 		empty := node.Mode.IsDir() && (node.Len() > 0 || strings.HasPrefix(release, path.Join(at, "/")))
 		only = only && (empty || at == release)
-		return nil
 	})
 	return only
 }

@@ -91,10 +91,9 @@ func makeSymlink(t *tree.Tree, link repart.Symlink, now time.Time) error {
 
 // setMissingTimes gives directories that the merging made a time.
 func setMissingTimes(t *tree.Tree, now time.Time) {
-	t.Walk(func(_ string, node *tree.Inode) error {
+	t.Each(func(_ string, node *tree.Inode) {
 		if node.ModTime.IsZero() {
 			node.ModTime = now
 		}
-		return nil
 	})
 }

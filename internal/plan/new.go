@@ -52,6 +52,10 @@ func New(t *tree.Tree, definitions []repart.Definition, opts Options) (*Plan, er
 		}
 		p.Partitions = append(p.Partitions, part)
 	}
+	if err := p.checkRelease(); err != nil {
+		return nil, err
+	}
+	p.LeftOut = p.leftOut(t)
 	if err := p.resolveTrees(); err != nil {
 		return nil, err
 	}

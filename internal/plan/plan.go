@@ -41,6 +41,10 @@ type Plan struct {
 	Size       int64 // bytes
 	Partitions []Partition
 	Summary    Summary
+
+	// LeftOut are the paths of the files that are in the tree and that no
+	// definition copies or excludes.
+	LeftOut []string
 }
 
 // Partition is one partition of the plan. Exactly one of Data, Hash and

@@ -27,10 +27,9 @@ type DirectorySum struct {
 func summarize(t *tree.Tree) Summary {
 	s := Summary{Directories: []DirectorySum{}, SetID: []string{}}
 	seen := make(map[*tree.Inode]bool)
-	// The callback never returns an error, so Walk does not either.
-	t.Walk(func(p string, node *tree.Inode) error {
+	t.Each(func(p string, node *tree.Inode) {
 		if node.Mode.IsDir() {
-			return nil
+			return
 		}
 		size := node.Size()
 		if !node.Mode.IsRegular() || seen[node] {
@@ -41,7 +40,6 @@ func summarize(t *tree.Tree) Summary {
 		if node.Mode.IsRegular() && node.Mode&(tree.SetUID|tree.SetGID) != 0 {
 			s.SetID = append(s.SetID, p)
 		}
-		return nil
 	})
 	return s
 }

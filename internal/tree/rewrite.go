@@ -9,7 +9,7 @@ import (
 // ClampTimes turns every modification time later than epoch into epoch, and
 // so every time that is not set.
 func (t *Tree) ClampTimes(epoch time.Time) {
-	t.each(func(_ string, node *Inode) {
+	t.Each(func(_ string, node *Inode) {
 		if node.ModTime.IsZero() || node.ModTime.After(epoch) {
 			node.ModTime = epoch
 		}
@@ -18,14 +18,14 @@ func (t *Tree) ClampTimes(epoch time.Time) {
 
 // SquashOwners gives every file to root.
 func (t *Tree) SquashOwners() {
-	t.each(func(_ string, node *Inode) { node.UID, node.GID = 0, 0 })
+	t.Each(func(_ string, node *Inode) { node.UID, node.GID = 0, 0 })
 }
 
 // SetID returns the paths of the regular files that have the setuid or the
 // setgid bit.
 func (t *Tree) SetID() []string {
 	var list []string
-	t.each(func(path string, node *Inode) {
+	t.Each(func(path string, node *Inode) {
 		if node.Mode.IsRegular() && node.Mode&(SetUID|SetGID) != 0 {
 			list = append(list, path)
 		}
@@ -33,8 +33,8 @@ func (t *Tree) SetID() []string {
 	return list
 }
 
-// each is Walk for a visit that never fails.
-func (t *Tree) each(visit func(path string, node *Inode)) {
+// Each is Walk for a visit that never fails.
+func (t *Tree) Each(visit func(path string, node *Inode)) {
 	err := t.Walk(func(path string, node *Inode) error {
 		visit(path, node)
 		return nil
