@@ -13,7 +13,6 @@ import (
 
 	"sextant/internal/config"
 	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -22,7 +21,7 @@ import (
 func TestCasesWithMkosi(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "unshare")
-	sid := vmtest.RequireRootfs(t, vmtest.Sid())
+	sid := rootfs.Require(t, rootfs.Sid())
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,6 @@ import (
 
 	"sextant/internal/config"
 	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -86,7 +85,7 @@ func withoutOthersKeys(line string) string {
 func TestListOfSettingsIsMkosis(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "unshare")
-	sid := vmtest.RequireRootfs(t, vmtest.Sid())
+	sid := rootfs.Require(t, rootfs.Sid())
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "list.py"), []byte(listSettings), 0o644); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 
 	"sextant/internal/ini"
 	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -38,7 +37,7 @@ json.dump(out, sys.stdout)
 func TestParseLikeMkosi(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "unshare")
-	sid := vmtest.RequireRootfs(t, vmtest.Sid())
+	sid := rootfs.Require(t, rootfs.Sid())
 	var texts []string
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 5000 {

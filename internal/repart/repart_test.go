@@ -14,7 +14,6 @@ import (
 	"sextant/internal/format/gpt"
 	"sextant/internal/repart"
 	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -49,7 +48,7 @@ func corpus() map[string]string {
 func TestLikeSystemdRepart(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "unshare", "openssl")
-	sid := vmtest.RequireRootfs(t, vmtest.Sid())
+	sid := rootfs.Require(t, rootfs.Sid())
 	work := t.TempDir()
 	var script strings.Builder
 	script.WriteString("set -eu\nmkdir -p /tree/usr/lib\necho x >/tree/usr/lib/file\n")
