@@ -30,6 +30,8 @@ var layers = []layer{
 	{"internal/policy", []string{"internal/dps", "internal/fault"}, "pure: decides, does not do"},
 	{"internal/version", nil, "pure: a comparison"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
+	{"internal/config", []string{"internal/ini", "internal/extension", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
+	{"internal/repart", []string{"internal/ini", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 }
 
 func TestLayers(t *testing.T) {
