@@ -29,8 +29,18 @@ var layers = []layer{
 	{"internal/extension", []string{"internal/fault", "internal/tree"}, "pure: decides, does not do"},
 	{"internal/policy", []string{"internal/dps", "internal/fault"}, "pure: decides, does not do"},
 	{"internal/version", nil, "pure: a comparison"},
+	{"internal/signature", []string{"internal/format/pkcs7", "internal/fault"}, "knows bytes and certificates"},
+	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
+	{"internal/report", nil, "words"},
+	{"internal/plan", []string{
+		"internal/repart", "internal/extension", "internal/dps", "internal/ids", "internal/signature",
+		"internal/format/", "internal/tree", "internal/span", "internal/fault",
+	}, "decides, does not do"},
+	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
 	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},
+	{"internal/config", []string{"internal/ini", "internal/extension", "internal/version", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
+	{"internal/repart", []string{"internal/ini", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 }
 
 func TestLayers(t *testing.T) {

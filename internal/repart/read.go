@@ -18,7 +18,6 @@ type reader struct {
 	readOnly *bool // nil is the default
 	noAuto   *bool
 	growFS   *bool
-	split    bool
 	at       map[string]ini.Position // where each setting was assigned last
 }
 
