@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -113,21 +114,23 @@ func copyTrials(t *testing.T, vm *vmtest.VM, dir string) {
 }
 
 // checkTrials wants the verdicts of systemd. 252 has no policies: it refuses
-// wrong certificates by itself, but ends with status 0 whatever happens.
+// wrong certificates by itself, but ends with status 0, as it does after most
+// failures. A broken block is found when the image is mounted or when the file
+// is read, as it happens; nobody ever sees its bytes.
 func checkTrials(t *testing.T, r *vmtest.Result, release rootfs.Release) {
 	t.Helper()
-	refused := "1 absent blob \n"
+	failed := "1"
 	if release.Systemd == 252 {
-		refused = "0 absent blob \n"
+		failed = "[01]"
 	}
 	for _, want := range []string{
-		"right: 0 hello from custom-tools blob 1658174362\n",
-		"wrong-certificate: " + refused,
-		"no-certificate: " + refused,
-		"flipped-superblock: " + refused,
-		"flipped-blob: 0 hello from custom-tools blob \n",
+		"right: 0 hello from custom-tools blob 1658174362",
+		"wrong-certificate: " + failed + " absent blob ",
+		"no-certificate: " + failed + " absent blob ",
+		"flipped-superblock: " + failed + " absent blob ",
+		"flipped-blob: (0 hello from custom-tools|" + failed + " absent) blob ",
 	} {
-		if !strings.Contains(r.Stdout, want) {
+		if !regexp.MustCompile("(?m)^" + want + "$").MatchString(r.Stdout) {
 			t.Errorf("trials printed no %q:\n%s%s", want, r.Stdout, r.Stderr)
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"sextant/internal/extension"
 	"sextant/internal/ini"
+	"sextant/internal/version"
 )
 
 // ours is the section of settings that mkosi does not have. mkosi passes over
@@ -165,11 +165,11 @@ func (l *loader) matchChoice(s *Setting, k ini.Key, value string, items []item) 
 // equality.
 func matchVersion(want, has string) bool {
 	for _, operator := range []string{"==", "!=", "<=", ">=", ">", "<"} {
-		version, found := strings.CutPrefix(want, operator)
+		wanted, found := strings.CutPrefix(want, operator)
 		if !found {
 			continue
 		}
-		order := extension.CompareVersions(has, version)
+		order := version.Compare(has, wanted)
 		switch operator {
 		case "==":
 			return order == 0
@@ -184,7 +184,7 @@ func matchVersion(want, has string) bool {
 		}
 		return order < 0
 	}
-	return extension.CompareVersions(has, want) == 0
+	return version.Compare(has, want) == 0
 }
 
 // glob reports whether the whole text fits the pattern, as Python's

@@ -12,6 +12,7 @@ import (
 
 	"sextant/internal/extension"
 	"sextant/internal/format/gpt"
+	"sextant/internal/version"
 )
 
 // boolean reads a boolean as mkosi does.
@@ -243,7 +244,7 @@ func parseMinimumVersion(_ *place, text string) (string, error) {
 	if strings.HasPrefix(text, "commit:") {
 		return "", complain("name a release, like MinimumVersion="+Dialect, "sextant is no checkout of mkosi")
 	}
-	if extension.CompareVersions(text, Dialect) > 0 {
+	if version.Compare(text, Dialect) > 0 {
 		return "", complain("", "sextant speaks the dialect of mkosi %s", Dialect)
 	}
 	return text, nil
@@ -256,7 +257,7 @@ func highest(field func(*Config) *string) kind {
 	k.reduce = func(items []item) []item {
 		var best []item
 		for _, i := range items {
-			if len(best) == 0 || extension.CompareVersions(i.text, best[0].text) > 0 {
+			if len(best) == 0 || version.Compare(i.text, best[0].text) > 0 {
 				best = []item{i}
 			}
 		}

@@ -110,7 +110,7 @@ func TestPlaces(t *testing.T) {
 
 func TestContents(t *testing.T) {
 	definitions := load(t, map[string]string{
-		"10-root.conf": "Type=root\nFormat=erofs\nCopyFiles=/usr/ /nothing:/somewhere\nExcludeFiles=/usr/bin/b /usr/share/\n" +
+		"10-root.conf": "Type=root\nFormat=erofs\nCopyFiles=/usr/\nCopyFiles=/nothing:/somewhere\nExcludeFiles=/usr/bin/b\nExcludeFiles=/usr/share/\n" +
 			"MakeDirectories=/srv/x\nMakeSymlinks=/bin:usr/bin",
 	})
 	p, err := plan.New(sample(t, "/usr/bin/a", "/usr/bin/b", "/usr/share/doc/c", "/opt/d"), definitions, options(plan.Unprotected))
