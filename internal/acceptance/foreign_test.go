@@ -385,9 +385,9 @@ func TestArchitectures(t *testing.T) {
 	}
 	dir := project(t, fmt.Sprintf(foreignConf, "sysext", "Verity=signed"), nil)
 	writeFiles(t, dir, map[string]string{"tree/usr/share/x": "x"})
-	for _, kind := range []string{"root", "usr"} {
+	for kind, files := range map[string]string{"root": "/usr", "usr": "/usr:/"} {
 		writeFiles(t, dir, map[string]string{
-			"definitions/1.conf": "[Partition]\nType=" + kind + "\nFormat=erofs\nCopyFiles=/usr\nVerity=data\nVerityMatchKey=k\n",
+			"definitions/1.conf": "[Partition]\nType=" + kind + "\nFormat=erofs\nCopyFiles=" + files + "\nVerity=data\nVerityMatchKey=k\n",
 			"definitions/2.conf": "[Partition]\nType=" + kind + "-verity\nVerity=hash\nVerityMatchKey=k\n",
 			"definitions/3.conf": "[Partition]\nType=" + kind + "-verity-sig\nVerity=signature\nVerityMatchKey=k\n",
 		})

@@ -38,7 +38,9 @@ func fillProject(t *testing.T, dir, conf string, content *tree.Tree) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		writeFiles(t, dir, map[string]string{name: string(text)})
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if content != nil {
 		if err := os.Mkdir(filepath.Join(dir, "tree"), 0o755); err != nil {
