@@ -21,6 +21,7 @@ type bench struct {
 	sextant string // path of the program
 	self    string // our own path
 	dir     string // for all files, in memory
+	disk    string // for what is to be on a disk
 	sid     rootfs.Rootfs
 	runs    int
 }
@@ -37,6 +38,7 @@ type contest struct {
 type job struct {
 	name    string
 	inSid   bool
+	onDisk  bool // /var/tmp is on a disk, as on most machines; in memory otherwise
 	command []string
 	outputs []string // removed before each run
 }
@@ -58,8 +60,17 @@ func newBench(sextant string, runs int) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{sextant: sextant, self: filepath.Join(dir, "bench"), dir: dir, sid: sid, runs: runs}
+	disk, err := os.MkdirTemp(filepath.Dir(self), "bench-disk-")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{sextant: sextant, self: filepath.Join(dir, "bench"), dir: dir, disk: disk, sid: sid, runs: runs}
 	return b, errors.Join(copyExecutable(self, b.self), copyExecutable(sextant, filepath.Join(dir, "sextant")))
+}
+
+// close removes all files.
+func (b *bench) close() error {
+	return errors.Join(os.RemoveAll(b.dir), os.RemoveAll(b.disk))
 }
 
 func copyExecutable(from, to string) error {
@@ -189,7 +200,11 @@ func (b *bench) run(ctx context.Context, j job) (u usage, err error) {
 	args := append([]string{"tool", "time", result}, j.command...)
 	cmd := exec.CommandContext(ctx, b.self, args...)
 	if j.inSid {
-		cmd = b.sid.Command(ctx, []rootfs.Bind{{Host: b.dir, Guest: b.dir}}, b.self, args...)
+		binds := []rootfs.Bind{{Host: b.dir, Guest: b.dir}}
+		if j.onDisk {
+			binds = append(binds, rootfs.Bind{Host: b.disk, Guest: "/var/tmp"})
+		}
+		cmd = b.sid.Command(ctx, binds, b.self, args...)
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return u, fmt.Errorf("%w\n%s", err, out)

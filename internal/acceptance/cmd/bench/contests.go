@@ -50,12 +50,16 @@ func (b *bench) contests(ctx context.Context) ([]contest, error) {
 			theirs: b.mkosi("large", "out-mkosi"),
 		}, {
 			name: "the Go toolchain, signed, without mkosi", goal: "≥ 8×",
-			ours: b.build("large", "out-sextant"),
-			theirs: job{
-				name: "systemd-repart 262", inSid: true, outputs: []string{b.path("repart.raw")},
-				command: []string{"systemd-repart", "--make-ddi=sysext", "--copy-source=" + root, "--private-key=" + b.path("verity_key.pem"),
-					"--certificate=" + b.path("verity_cert.crt"), b.path("repart.raw")},
-			},
+			ours:   b.build("large", "out-sextant"),
+			theirs: b.repart(),
+		}, {
+			name: "the Go toolchain, signed; temporary files of the other on disk", goal: "≥ 8×",
+			ours:   b.build("large", "out-sextant"),
+			theirs: onDisk(b.mkosi("large", "out-mkosi")),
+		}, {
+			name: "the Go toolchain, signed, without mkosi; temporary files of the other on disk", goal: "≥ 8×",
+			ours:   b.build("large", "out-sextant"),
+			theirs: onDisk(b.repart()),
 		}, {
 			name: "the Go toolchain, signed; others only file system and hash tree", goal: "≥ 1×, better 1.25×",
 			ours: b.build("large", "out-sextant"),
@@ -94,6 +98,19 @@ func (b *bench) mkosi(config, out string) job {
 		name: "mkosi 27.1", inSid: true, outputs: []string{b.path(out)},
 		command: []string{"mkosi", "--directory=" + b.path(config), "--output-directory=" + b.path(out), "build"},
 	}
+}
+
+func (b *bench) repart() job {
+	return job{
+		name: "systemd-repart 262", inSid: true, outputs: []string{b.path("repart.raw")},
+		command: []string{"systemd-repart", "--make-ddi=sysext", "--copy-source=" + b.path("tree"), "--private-key=" + b.path("verity_key.pem"),
+			"--certificate=" + b.path("verity_cert.crt"), b.path("repart.raw")},
+	}
+}
+
+func onDisk(j job) job {
+	j.onDisk = true
+	return j
 }
 
 // version returns what a tool says of itself in its first words.

@@ -4,7 +4,9 @@
 //
 //	bench [-n RUNS] [-only TEXT] [-update] SEXTANT
 //
-// All files are in memory (/dev/shm) for both sides, so that no disk decides.
+// All files are in memory (/dev/shm) for both sides, so that no disk decides;
+// in the rows that say so, the other side has its temporary files in a /var/tmp
+// on the disk of this program, as it has on most machines.
 // The clock runs where the tool runs: for those of sid that is in the chroot,
 // which is set up before and taken down after.
 package main
@@ -49,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
+	defer b.close()
 	text, err := b.all(ctx, *only)
 	if err != nil {
 		return err
