@@ -32,6 +32,7 @@ var layers = []layer{
 	{"internal/signature", []string{"internal/format/pkcs7", "internal/fault"}, "knows bytes and certificates"},
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
+	{"internal/verdict", []string{"internal/report"}, "a table, pure"},
 	{"internal/plan", []string{
 		"internal/repart", "internal/extension", "internal/dps", "internal/ids", "internal/signature",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault",
