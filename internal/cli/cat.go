@@ -26,7 +26,7 @@ func newCat(env Env) *cobra.Command {
 }
 
 func cat(ctx context.Context, env Env, image string, paths []string) error {
-	t, err := lookInto(ctx, env, image)
+	t, err := lookInto(env, image)
 	if err != nil {
 		return couldNotLook(err, "look into %s", image)
 	}

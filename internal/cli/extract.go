@@ -54,7 +54,7 @@ func newExtract(env Env) *cobra.Command {
 }
 
 func (f extractFlags) run(ctx context.Context, env Env, path string, paths []string) error {
-	t, err := lookInto(ctx, env, path)
+	t, err := lookInto(env, path)
 	if err != nil {
 		return err
 	}

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
 
 	"sextant/internal/image"
-	"sextant/internal/source"
 	"sextant/internal/tree"
 )
 
@@ -19,26 +16,10 @@ type looked struct {
 	*tree.Tree
 }
 
-type nothingToClose struct{}
-
-func (nothingToClose) Close() error { return nil }
-
 // lookInto returns the files of the image or the directory at path. Close ends
 // the access to their contents.
-func lookInto(ctx context.Context, env Env, path string) (*looked, error) {
-	path = env.path(path)
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		t, err := source.Directory(ctx, path, source.Options{Xattrs: source.XattrsAll})
-		if err != nil {
-			return nil, err
-		}
-		return &looked{nothingToClose{}, t}, nil
-	}
-	m, err := image.Open(path)
+func lookInto(env Env, path string) (*looked, error) {
+	m, err := image.Open(env.path(path))
 	if err != nil {
 		return nil, err
 	}

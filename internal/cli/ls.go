@@ -2,9 +2,7 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +29,7 @@ func newLs(env Env) *cobra.Command {
 		Long:  lsHelp,
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return couldNotLook(f.run(cmd.Context(), env, args[0], args[1:]), "list %s", args[0])
+			return couldNotLook(f.run(env, args[0], args[1:]), "list %s", args[0])
 		},
 	}
 	flags := cmd.Flags()
@@ -42,14 +40,11 @@ func newLs(env Env) *cobra.Command {
 	return cmd
 }
 
-func (f lsFlags) run(ctx context.Context, env Env, path string, paths []string) error {
+func (f lsFlags) run(env Env, path string, paths []string) error {
 	if len(paths) == 0 && !f.long && !f.json {
-		done, err := f.names(env, path)
-		if done {
-			return err
-		}
+		return f.names(env, path)
 	}
-	t, err := lookInto(ctx, env, path)
+	t, err := lookInto(env, path)
 	if err != nil {
 		return err
 	}
@@ -68,15 +63,11 @@ func (f lsFlags) run(ctx context.Context, env Env, path string, paths []string) 
 	return out.Flush()
 }
 
-// names lists an image by its directories alone. It returns false if path is
-// none.
-func (f lsFlags) names(env Env, path string) (done bool, err error) {
-	if info, err := os.Stat(env.path(path)); err != nil || info.IsDir() {
-		return false, nil
-	}
+// names lists an image by its directories alone.
+func (f lsFlags) names(env Env, path string) error {
 	m, err := image.Open(env.path(path))
 	if err != nil {
-		return true, err
+		return err
 	}
 	defer m.Close()
 	out := bufio.NewWriterSize(env.Stdout, 64<<10)
@@ -89,9 +80,9 @@ func (f lsFlags) names(env Env, path string) (done bool, err error) {
 		return f.endLine(out)
 	})
 	if err != nil {
-		return true, err
+		return err
 	}
-	return true, out.Flush()
+	return out.Flush()
 }
 
 // choose returns what of a tree the user asked for, all if there are no paths.

@@ -27,7 +27,7 @@ func newMtree(env Env) *cobra.Command {
 }
 
 func printMtree(ctx context.Context, env Env, path string, opts mtree.Options) error {
-	t, err := lookInto(ctx, env, path)
+	t, err := lookInto(env, path)
 	if err != nil {
 		return err
 	}
