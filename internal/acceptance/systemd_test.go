@@ -61,6 +61,13 @@ rm $image
 mv /run/good.raw /var/lib/extensions/custom-tools_1.0.0.raw
 `
 
+// confext merges a configuration extension, which 252 does not know.
+const confext = `
+systemd-confext merge --image-policy=root=signed+absent 2>&1
+cat /etc/custom-tools.conf
+systemd-confext unmerge
+`
+
 // TestMergedAtBoot is the seed document's promise: the image and its
 // certificate on a system, and a stock systemd-sysext.service merges it at
 // boot, under both names. Between the two boots the same system is asked for
@@ -79,13 +86,16 @@ func TestMergedAtBoot(t *testing.T) {
 			vm.CopyIn(image, "/var/lib/extensions/custom-tools.raw")
 			copyTrials(t, vm, dir)
 
-			policy := ""
+			script := merged + trials
 			if release.Systemd > 252 {
-				policy = "policy=--image-policy=root=signed+absent\n"
+				script = merged + "policy=--image-policy=root=signed+absent\n" + trials + confext
 			}
-			first := vm.MustRun(merged + policy + trials)
+			first := vm.MustRun(script)
 			checkMerged(t, first, root)
 			checkTrials(t, first, release)
+			if release.Systemd > 252 && !strings.Contains(first.Stdout, "\nfrom the confext\n") {
+				t.Errorf("confext is not merged:\n%s%s", first.Stdout, first.Stderr)
+			}
 			checkMerged(t, vm.MustRun(merged), root)
 		})
 	}
@@ -100,6 +110,9 @@ func copyTrials(t *testing.T, vm *vmtest.VM, dir string) {
 	blob := bytes.Repeat([]byte("the sextant measures angles\n"), 40_000)
 	writeFile(t, filepath.Join(dir, "mkosi.extra/usr/share/blob"), blob)
 	sextant(t, dir, "build", "--image-id=trial", "--image-version=")
+	writeFile(t, filepath.Join(dir, "conf"), []byte("from the confext\n"))
+	sextant(t, dir, "build", "--image-id=conf", "--image-version=", "--format=confext", "--extra-tree=conf:/etc/custom-tools.conf")
+	vm.CopyIn(filepath.Join(dir, "mkosi.output/conf.raw"), "/var/lib/confexts/conf.raw")
 	good := readFile(t, filepath.Join(dir, "mkosi.output/trial.raw"))
 	vm.WriteFile("/root/trial.raw", good, 0o644)
 	at := bytes.Index(good, blob[:4096])

@@ -20,7 +20,7 @@ Every setting is also a flag, and flags win over files. An image that exists is
 left alone; --force builds it again.`
 
 type buildFlags struct {
-	dir            string
+	directory      string
 	force          bool
 	summary, plan  bool
 	json           bool
@@ -36,18 +36,15 @@ func newBuild(env Env) *cobra.Command {
 		Long:  buildHelp,
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				if f.dir != "" {
-					return usage(fmt.Errorf("both -C %s and %s name a directory", f.dir, args[0]))
-				}
-				f.dir = args[0]
-			}
-			return f.run(cmd.Context(), env)
+			// -C is a change of directory, as in mkosi, make and git; an
+			// argument only says where the configuration is.
+			env.Dir = env.path(f.directory)
+			return f.run(cmd.Context(), env, append(args, ".")[0])
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.dir, "directory", "C", "", "directory with mkosi.conf (default the working directory)")
+	flags.StringVarP(&f.directory, "directory", "C", "", "work in this directory")
 	flags.BoolVarP(&f.force, "force", "f", false, "replace an image that exists")
 	flags.BoolVar(&f.summary, "summary", false, "print the configuration in force, and build nothing")
 	flags.BoolVar(&f.plan, "plan", false, "print every size, offset, id and name, and build nothing")
@@ -57,9 +54,9 @@ func newBuild(env Env) *cobra.Command {
 	return cmd
 }
 
-func (f buildFlags) run(ctx context.Context, env Env) error {
+func (f buildFlags) run(ctx context.Context, env Env, dir string) error {
 	cfg, err := config.Load(config.Source{
-		Dir: env.path(f.dir), WorkDir: env.Dir, Flags: f.settings,
+		Dir: env.path(dir), WorkDir: env.Dir, Flags: f.settings,
 		Environ: environMap(env.Environ), Host: config.DetectHost("/"),
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package erofs_test
 
 import (
 	"crypto/sha256"
+	"go/build"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"sextant/internal/format/erofs"
 	"sextant/internal/imagetest"
+	"sextant/internal/source"
 	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
@@ -23,7 +25,7 @@ func benchDir() string {
 	if dir := os.Getenv("SEXTANT_BENCH_TREE"); dir != "" {
 		return dir
 	}
-	return runtime.GOROOT()
+	return build.Default.GOROOT
 }
 
 // renderHashed does what a build does: render, hash each 4 KiB block with a
@@ -91,18 +93,39 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// BenchmarkScanAndRender includes looking at the source directory, which
-// mkfs.erofs does too.
-func BenchmarkScanAndRender(b *testing.B) {
+// BenchmarkAgainstMkfs makes images by turns with us, from the directory to the
+// hashed and written image, and with mkfs.erofs, which does not hash. Its
+// "ratio" is our time in terms of the peer's.
+func BenchmarkAgainstMkfs(b *testing.B) {
+	testenv.Require(b, "mkfs.erofs")
 	f := benchOutput(b)
+	var ours, theirs time.Duration
 	for b.Loop() {
 		f.Truncate(0)
-		src, err := imagetest.Scan(benchDir())
+		start := time.Now()
+		src, err := source.Directory(b.Context(), benchDir(), source.Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.SetBytes(renderHashed(b, src, f, runtime.GOMAXPROCS(0)))
+		size := renderHashed(b, src, f, runtime.GOMAXPROCS(0))
+		ours += time.Since(start)
+
+		f.Truncate(0)
+		start = time.Now()
+		cmd := exec.Command("mkfs.erofs", "--quiet", f.Name(), benchDir())
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v: %s", err, out)
+		}
+		theirs += time.Since(start)
+		st, err := f.Stat()
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(size)/float64(st.Size()), "size-ratio")
 	}
+	b.ReportMetric(ours.Seconds()/theirs.Seconds(), "ratio")
+	b.ReportMetric(ours.Seconds()/float64(b.N), "s/ours")
+	b.ReportMetric(theirs.Seconds()/float64(b.N), "s/mkfs")
 }
 
 // BenchmarkPlan is the planning alone.
@@ -115,18 +138,6 @@ func BenchmarkPlan(b *testing.B) {
 	for b.Loop() {
 		if _, err := erofs.Plan(src, erofs.Options{}); err != nil {
 			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkMkfs is the peer, without hashing.
-func BenchmarkMkfs(b *testing.B) {
-	testenv.Require(b, "mkfs.erofs")
-	path := benchOutput(b).Name()
-	for b.Loop() {
-		os.Truncate(path, 0)
-		if out, err := exec.Command("mkfs.erofs", "--quiet", path, benchDir()).CombinedOutput(); err != nil {
-			b.Fatalf("%v: %s", err, out)
 		}
 	}
 }

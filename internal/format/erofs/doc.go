@@ -1,7 +1,43 @@
 // Package erofs writes and reads EROFS images, the read-only file system that
 // systemd's extension images use by default.
 //
-// Writing is planned first and done later: Plan gives every byte of the image
-// its place without reading a file, and any part of the image can then be
-// rendered on its own, in any order, by any number of goroutines.
+// # Writing
+//
+// An image is planned first and made later. Plan gives every inode, xattr and
+// block its place, from what the tree knows, without reading a file. The
+// Layout it returns never changes, so that any part of the image can be
+// rendered on its own, in any order, by any number of goroutines, each with an
+// Image: the bytes are the same, and nothing of the image is kept in memory.
+//
+//	block 0   1024 bytes nothing │ superblock │ root │ more inodes
+//	          directory blocks of the root, if it is large
+//	          xattrs that several inodes share
+//	group     inodes, each with its xattrs and the end of its data │ directory blocks │ data
+//	group     ...
+//
+// A group is about as much as one segment of 512 KiB. Its inodes are packed so
+// that their blocks are nearly full, and lie in front of the data, so a file is
+// mostly opened once, for its data and the end of it, which stands behind the
+// inode. Groups follow the directories: names of one directory next to each
+// other, then what is in its subdirectories, as "ls -lR" reads them.
+//
+// What is written works with Linux 5.15 and later: only images with holes in
+// files need a feature (CHUNKED_FILE). Two things are that way because kernels
+// differ. A compact inode, of 32 instead of 64 bytes, is used only for a file
+// with exactly the build time, as its time means that in kernels before 6.15
+// and is relative to it since. And a symbolic link's target stands behind its
+// inode only if both are in the same block.
+//
+// # Reading
+//
+// Open gives an fs.FS, Tree all files as a tree, Check everything that is
+// wrong, Describe all structures byte by byte. The layouts of a file's data are
+// types that implement content; compressed ones are missing so far and give
+// fault.ErrUnsupported.
+//
+// Left out: compressed data, further devices, compressed metadata (metabox),
+// and for writing also 48-bit addresses, long xattr prefixes and the xattr name
+// filter, which no kernel needs.
+//
+// The format is Linux's fs/erofs/erofs_fs.h, with Documentation/filesystems/erofs.rst.
 package erofs

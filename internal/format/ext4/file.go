@@ -1,0 +1,316 @@
+package ext4
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"sextant/internal/fault"
+	"sextant/internal/tree"
+)
+
+// maxLinksFollowed is what the kernel allows on one path (MAXSYMLINKS).
+const maxLinksFollowed = 40
+
+// maxPath bounds a path after links were put in place.
+const maxPath = 1 << 16
+
+var (
+	_ fs.ReadDirFS  = (*FS)(nil)
+	_ fs.StatFS     = (*FS)(nil)
+	_ fs.ReadLinkFS = (*FS)(nil)
+)
+
+// resolver finds an inode by its path.
+type resolver struct {
+	fs    *FS
+	links int     // followed so far
+	trail []*node // from the root down to where the path is
+}
+
+// resolve returns the inode at path. The last name is followed if it is a
+// symbolic link only where follow says so.
+func (f *FS) resolve(path string, follow bool) (*node, error) {
+	root, err := f.node(RootInode)
+	if err != nil {
+		return nil, err
+	}
+	if !root.mode().IsDir() {
+		return nil, corrupt("inode %d: the root is not a directory", RootInode)
+	}
+	r := &resolver{fs: f, trail: []*node{root}}
+	rest := path
+	for rest != "" {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		target, err := r.step(name, follow || rest != "")
+		if err != nil {
+			return nil, err
+		}
+		if target != "" {
+			rest = target + "/" + rest
+		}
+		if len(rest) > maxPath {
+			return nil, fmt.Errorf("path of %d bytes", len(rest))
+		}
+	}
+	return r.here(), nil
+}
+
+func (r *resolver) here() *node { return r.trail[len(r.trail)-1] }
+
+// step goes to one name. If that is a link to be followed it stays where it is,
+// or goes back to the root, and returns the link's target.
+func (r *resolver) step(name string, follow bool) (target string, err error) {
+	switch name {
+	case "", ".":
+		return "", nil
+	case "..":
+		r.trail = r.trail[:max(1, len(r.trail)-1)]
+		return "", nil
+	}
+	if !r.here().mode().IsDir() {
+		return "", fs.ErrNotExist
+	}
+	number, err := r.fs.lookup(r.here(), name)
+	if err != nil {
+		return "", err
+	}
+	n, err := r.fs.node(number)
+	if err != nil {
+		return "", err
+	}
+	if n.mode().Type() != tree.TypeSymlink || !follow {
+		r.trail = append(r.trail, n)
+		return "", nil
+	}
+	if r.links++; r.links > maxLinksFollowed {
+		return "", errors.New("too many symbolic links")
+	}
+	if target, err = r.fs.target(n); err == nil && strings.HasPrefix(target, "/") {
+		r.trail = r.trail[:1]
+	}
+	return target, err
+}
+
+// find is resolve with io/fs's rules for paths and errors.
+func (f *FS) find(op, path string, follow bool) (*node, error) {
+	if !fs.ValidPath(path) {
+		return nil, &fs.PathError{Op: op, Path: path, Err: fs.ErrInvalid}
+	}
+	n, err := f.resolve(path, follow)
+	if err != nil {
+		return nil, &fs.PathError{Op: op, Path: path, Err: err}
+	}
+	return n, nil
+}
+
+func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// Open opens a file or directory by its path. Files of any type can be opened;
+// only regular ones can be read.
+func (f *FS) Open(path string) (fs.File, error) {
+	n, err := f.find("open", path, true)
+	if err != nil {
+		return nil, err
+	}
+	i := info{baseName(path), f, n}
+	switch {
+	case n.mode().IsDir():
+		return &openDir{info: i}, nil
+	case n.mode().IsRegular():
+		c, err := f.content(n)
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("inode %d: %w", n.number, err)}
+		}
+		return &openFile{i, io.NewSectionReader(c, 0, c.Size())}, nil
+	}
+	return &openFile{info: i}, nil
+}
+
+// Stat returns the attributes of the file at path, whose Sys is a *Stat.
+func (f *FS) Stat(path string) (fs.FileInfo, error) { return f.statPath("stat", path, true) }
+
+// Lstat is Stat without following a link at the end of path.
+func (f *FS) Lstat(path string) (fs.FileInfo, error) { return f.statPath("lstat", path, false) }
+
+func (f *FS) statPath(op, path string, follow bool) (fs.FileInfo, error) {
+	n, err := f.find(op, path, follow)
+	if err != nil {
+		return nil, err
+	}
+	return info{baseName(path), f, n}, nil
+}
+
+// ReadLink returns the target of the symbolic link at path.
+func (f *FS) ReadLink(path string) (string, error) {
+	n, err := f.find("readlink", path, false)
+	if err != nil {
+		return "", err
+	}
+	if n.mode().Type() != tree.TypeSymlink {
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: fs.ErrInvalid}
+	}
+	target, err := f.target(n)
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: path, Err: fmt.Errorf("inode %d: %w", n.number, err)}
+	}
+	return target, nil
+}
+
+// Xattrs returns the extended attributes of the file at path, sorted by name,
+// as listxattr and getxattr show them to root. It does not follow a link at the
+// end of path.
+func (f *FS) Xattrs(path string) ([]tree.Xattr, error) {
+	n, err := f.find("listxattr", path, false)
+	if err != nil {
+		return nil, err
+	}
+	list, err := f.xattrs(n, newXattrValues())
+	if err != nil {
+		return nil, &fs.PathError{Op: "listxattr", Path: path, Err: fmt.Errorf("inode %d: %w", n.number, err)}
+	}
+	return list, nil
+}
+
+// ReadDir returns the entries of the directory at path, sorted by name. An entry
+// reads its inode when asked for its Info.
+func (f *FS) ReadDir(path string) ([]fs.DirEntry, error) {
+	n, err := f.find("readdir", path, true)
+	if err != nil {
+		return nil, err
+	}
+	list, err := f.readDir(n)
+	if err != nil {
+		return nil, &fs.PathError{Op: "readdir", Path: path, Err: err}
+	}
+	return list, nil
+}
+
+func (f *FS) readDir(n *node) ([]fs.DirEntry, error) {
+	var list []fs.DirEntry
+	for e, err := range f.children(n) {
+		if err != nil {
+			return nil, fmt.Errorf("inode %d: %w", n.number, err)
+		}
+		entry, err := f.dirEntry(e)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entry)
+	}
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	for i := range list {
+		if i > 0 && list[i].Name() == list[i-1].Name() {
+			return nil, corrupt("inode %d: two entries %q", n.number, list[i].Name())
+		}
+	}
+	return list, nil
+}
+
+// dirEntry makes an fs.DirEntry of an entry. Where that does not tell the type,
+// the inode does.
+func (f *FS) dirEntry(e dirent) (fs.DirEntry, error) {
+	name := string(e.name)
+	if mode, ok := e.fileType.mode(); ok {
+		return entry{name, f, e.inode, mode.FileMode()}, nil
+	}
+	n, err := f.node(e.inode)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", name, err)
+	}
+	return info{name, f, n}, nil
+}
+
+// entry is an fs.DirEntry whose inode was not read yet.
+type entry struct {
+	name   string
+	fs     *FS
+	number uint32
+	mode   fs.FileMode
+}
+
+func (e entry) Name() string      { return e.name }
+func (e entry) Type() fs.FileMode { return e.mode }
+func (e entry) IsDir() bool       { return e.mode.IsDir() }
+func (e entry) String() string    { return fs.FormatDirEntry(e) }
+
+func (e entry) Info() (fs.FileInfo, error) {
+	n, err := e.fs.node(e.number)
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: e.name, Err: err}
+	}
+	return info{e.name, e.fs, n}, nil
+}
+
+// openFile is an open file that is no directory.
+type openFile struct {
+	info    info
+	content *io.SectionReader // nil unless it is a regular file
+}
+
+func (o *openFile) Stat() (fs.FileInfo, error) { return o.info, nil }
+func (o *openFile) Close() error               { return nil }
+
+func (o *openFile) Read(p []byte) (int, error) {
+	if o.content == nil {
+		return 0, o.fault("read")
+	}
+	return o.content.Read(p)
+}
+
+func (o *openFile) ReadAt(p []byte, off int64) (int, error) {
+	if o.content == nil {
+		return 0, o.fault("read")
+	}
+	return o.content.ReadAt(p, off)
+}
+
+func (o *openFile) Seek(offset int64, whence int) (int64, error) {
+	if o.content == nil {
+		return 0, o.fault("seek")
+	}
+	return o.content.Seek(offset, whence)
+}
+
+func (o *openFile) fault(op string) error {
+	kind := o.info.node.mode().Kind()
+	return &fs.PathError{Op: op, Path: o.info.name, Err: fmt.Errorf("a %s has no content: %w", kind, fault.ErrUnsupported)}
+}
+
+// openDir is an open directory.
+type openDir struct {
+	info   info
+	read   bool
+	unread []fs.DirEntry
+}
+
+func (o *openDir) Stat() (fs.FileInfo, error) { return o.info, nil }
+func (o *openDir) Close() error               { return nil }
+
+func (o *openDir) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: o.info.name, Err: errors.New("is a directory")}
+}
+
+// ReadDir returns the next count entries, or all that are left.
+func (o *openDir) ReadDir(count int) ([]fs.DirEntry, error) {
+	if !o.read {
+		list, err := o.info.fs.readDir(o.info.node)
+		if err != nil {
+			return nil, &fs.PathError{Op: "readdir", Path: o.info.name, Err: err}
+		}
+		o.read, o.unread = true, list
+	}
+	if count <= 0 {
+		count = len(o.unread)
+	} else if len(o.unread) == 0 {
+		return nil, io.EOF
+	}
+	count = min(count, len(o.unread))
+	list := o.unread[:count:count]
+	o.unread = o.unread[count:]
+	return list, nil
+}
