@@ -9,11 +9,13 @@
 package image
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"sextant/internal/dps"
 	"sextant/internal/fault"
@@ -157,29 +159,28 @@ func (m *Image) Free() []span.Span {
 	if m.Table == nil {
 		return nil
 	}
+	var taken []span.Span
+	for _, p := range m.Parts {
+		taken = append(taken, p.Span)
+	}
 	sector := int64(m.Table.SectorSize)
-	return gaps(m.Parts, span.Between(int64(m.Table.FirstUsable)*sector, (int64(m.Table.LastUsable)+1)*sector))
+	return uncovered(taken, span.Between(int64(m.Table.FirstUsable)*sector, (int64(m.Table.LastUsable)+1)*sector))
 }
 
-// gaps returns what no partition covers, in order.
-func gaps(parts []Part, all span.Span) []span.Span {
-	var list []span.Span
+// uncovered returns what none of taken covers, in order.
+func uncovered(taken []span.Span, all span.Span) (list []span.Span) {
+	taken = slices.SortedFunc(slices.Values(taken), func(a, b span.Span) int { return cmp.Compare(a.Offset, b.Offset) })
 	at := all.Offset
-	for {
-		next := span.Span{Offset: all.End()}
-		for _, p := range parts {
-			if p.Span.End() > at && p.Span.Offset < next.Offset {
-				next = p.Span
-			}
+	for _, s := range taken {
+		if start := min(s.Offset, all.End()); start > at {
+			list = append(list, span.Between(at, start))
 		}
-		if next.Offset > at {
-			list = append(list, span.Between(at, min(next.Offset, all.End())))
-		}
-		if next.End() <= at || next.Offset >= all.End() {
-			return list
-		}
-		at = next.End()
+		at = max(at, s.End())
 	}
+	if at < all.End() {
+		list = append(list, span.Between(at, all.End()))
+	}
+	return list
 }
 
 // whole makes an image that ends early an error: whoever reads has been told
