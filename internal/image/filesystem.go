@@ -34,8 +34,8 @@ type format struct {
 func formats() []format {
 	return []format{
 		{"erofs", erofs.SuperBlockOffset, string(binary.LittleEndian.AppendUint32(nil, erofs.Magic)), openEROFS},
-		{"squashfs", 0, "hsqs", nil},
-		{"ext4", 1024 + 0x38, "\x53\xef", nil},
+		{"squashfs", 0, "hsqs", openSquashFS},
+		{"ext4", 1024 + 0x38, "\x53\xef", openExt4},
 		{"btrfs", 0x10040, "_BHRfS_M", nil},
 		{"xfs", 0, "XFSB", nil},
 		{"f2fs", 1024, "\x10\x20\xf5\xf2", nil},
