@@ -8,28 +8,40 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"sextant/internal/extension"
 	"sextant/internal/image"
 	"sextant/internal/keys"
+	"sextant/internal/policy"
 	"sextant/internal/report"
 	"sextant/internal/signature"
+	"sextant/internal/verdict"
 )
 
 const verifyHelp = `Check an image: partition table, every block of hash tree and data, signature,
-file system and extension-release. Nothing is mounted, and root is not needed.
+image policy, file system and extension-release. Nothing is mounted, and root is
+not needed. IMAGE is a file, a block device or a directory.
+
+What is found is an error where the release of systemd named with --systemd
+would refuse the image, or read other bytes than were meant; a warning where a
+rule is broken and nobody notices; or a note. The last line says what that
+release does.
 
 Without --certificate the signature is checked against the verity.d directories
 of --root, by default of this machine, as systemd does.
 
 The exit status is 0 if the image is good, 1 if something is wrong with it, and
-2 if it could not be looked at.`
+2 if not all of it could be looked at.`
 
 type verifyFlags struct {
 	certificates []string
 	root         string
+	systemd      int
+	policy       string
+	host         string
+	strict       bool
 	json         bool
 }
 
@@ -41,59 +53,145 @@ func newVerify(env Env) *cobra.Command {
 		Long:  verifyHelp,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.run(cmd.Context(), env, args[0])
+			return f.run(cmd.Context(), env, args[0], cmd.Flags().Changed("image-policy"))
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&f.certificates, "certificate", nil, "certificate that must vouch for the image, or directory with *.crt")
 	flags.StringVar(&f.root, "root", "/", "take verity.d from the system below this directory")
+	flags.IntVar(&f.systemd, "systemd", verdict.Newest, fmt.Sprintf("release of systemd that counts, %d to %d", verdict.Oldest, verdict.Newest))
+	flags.StringVar(&f.policy, "image-policy", "", "image policy, as systemd writes it (default that of the class)")
+	flags.StringVar(&f.host, "host", "", "os-release file or root directory of the system that the image shall fit")
+	flags.BoolVar(&f.strict, "strict", false, "a warning makes the image bad too")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	return cmd
 }
 
-func (f verifyFlags) run(ctx context.Context, env Env, path string) error {
-	r, err := f.verify(ctx, env, path)
+func (f verifyFlags) run(ctx context.Context, env Env, path string, hasPolicy bool) error {
+	opts, err := f.options(env, hasPolicy)
 	if err != nil {
-		return &failure{act: "verify " + path, cause: err, status: statusUsage}
-	}
-	if err := f.print(env, path, r); err != nil {
 		return err
 	}
-	if worst, found := r.Worst(); found && worst == report.Error {
+	m, err := image.Open(env.path(path))
+	if err != nil {
+		return notLooked(path, err)
+	}
+	defer m.Close()
+	found, err := m.Verify(ctx, opts)
+	if err != nil {
+		return notLooked(path, err)
+	}
+	if err := f.print(env, m, found); err != nil {
+		return err
+	}
+	return f.status(found)
+}
+
+func notLooked(path string, err error) error {
+	return &failure{act: "verify " + path, cause: err, status: statusUsage}
+}
+
+// status turns what was found into the exit status.
+func (f verifyFlags) status(found *image.Checked) error {
+	limit := report.Error
+	if f.strict {
+		limit = report.Warning
+	}
+	worst, any := found.Worst()
+	switch {
+	case any && worst >= limit:
 		return &failure{cause: errors.New("not good"), status: statusBad, quiet: true}
+	case found.Verdict.Blind:
+		return &failure{cause: errors.New("not all could be looked at"), status: statusUsage, quiet: true}
 	}
 	return nil
 }
 
-func (f verifyFlags) verify(ctx context.Context, env Env, path string) (*report.Report, error) {
-	trust, err := f.trust(env)
+func (f verifyFlags) options(env Env, hasPolicy bool) (image.Options, error) {
+	opts := image.Options{Systemd: f.systemd, Now: env.Now()}
+	if f.systemd < verdict.Oldest || f.systemd > verdict.Newest {
+		return opts, usage(fmt.Errorf("--systemd %d: only %d to %d are known", f.systemd, verdict.Oldest, verdict.Newest))
+	}
+	if hasPolicy {
+		p, err := policy.Parse(f.policy)
+		if err != nil {
+			return opts, usage(err)
+		}
+		opts.Policy = &p
+	}
+	var err error
+	if f.host != "" {
+		if opts.Host, err = readHost(env.path(f.host)); err != nil {
+			return opts, &failure{act: "read host " + f.host, cause: err, status: statusUsage}
+		}
+	}
+	opts.Certificates, err = f.trust(env)
+	opts.Required = len(f.certificates) > 0
+	if err != nil {
+		return opts, &failure{act: "read certificates", cause: err, status: statusUsage}
+	}
+	return opts, nil
+}
+
+// readHost reads the os-release at path, or that of the system below path.
+func readHost(path string) (*extension.Host, error) {
+	host := &extension.Host{Scope: extension.System}
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := image.Open(env.path(path))
+	text, err := []byte(nil), error(nil)
+	if info.IsDir() {
+		text, host.Scope, err = readRoot(path)
+	} else {
+		text, err = os.ReadFile(path)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer m.Close()
-	return m.Verify(ctx, trust)
+	host.OS, err = extension.ParseRelease(text)
+	return host, err
+}
+
+// readRoot reads the os-release of a root directory, which nothing in it can
+// lead out of.
+func readRoot(path string) (text []byte, scope extension.Scope, err error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, "", err
+	}
+	defer root.Close()
+	scope = extension.System
+	if _, err := root.Stat("etc/initrd-release"); err == nil {
+		scope = extension.Initrd
+	}
+	if text, err = root.ReadFile("etc/os-release"); err != nil {
+		// The first is a link to the second, or missing.
+		text, err = root.ReadFile("usr/lib/os-release")
+	}
+	return text, scope, err
 }
 
 // trust returns the certificates to check against. Those that the user names
 // must vouch for the image.
-func (f verifyFlags) trust(env Env) (image.Trust, error) {
+func (f verifyFlags) trust(env Env) (list []*x509.Certificate, err error) {
 	if len(f.certificates) == 0 {
 		anchors, err := signature.Trust(env.path(f.root))
-		return image.Trust{Certificates: signature.Certificates(anchors)}, err
+		for _, a := range anchors {
+			if a.Fault != nil {
+				env.warn(a.Fault.Error(), "systemd passes over it in silence")
+			}
+		}
+		return signature.Certificates(anchors), err
 	}
-	trust := image.Trust{Required: true}
 	for _, path := range f.certificates {
 		found, err := readCertificates(env, env.path(path))
 		if err != nil {
-			return image.Trust{}, err
+			return nil, err
 		}
-		trust.Certificates = append(trust.Certificates, found...)
+		list = append(list, found...)
 	}
-	return trust, nil
+	return list, nil
 }
 
 // readCertificates reads the first certificate of a file, or of every *.crt in
@@ -114,28 +212,11 @@ func readCertificates(env Env, path string) ([]*x509.Certificate, error) {
 	}
 	var list []*x509.Certificate
 	for _, p := range paths {
-		certificate, warnings, err := keys.ReadCertificate(p)
+		certificate, _, err := keys.ReadCertificate(p)
 		if err != nil {
-			return nil, fmt.Errorf("certificate: %w", err)
-		}
-		for _, w := range append(warnings, keys.CheckValidity(certificate, env.Now())...) {
-			env.warn(env.show(p)+": "+w, "systemd does not look at the dates")
+			return nil, err
 		}
 		list = append(list, certificate)
 	}
 	return list, nil
-}
-
-func (f verifyFlags) print(env Env, path string, r *report.Report) error {
-	if f.json {
-		return writeJSON(env.Stdout, r)
-	}
-	t := tabwriter.NewWriter(env.Stdout, 0, 8, 2, ' ', 0)
-	for _, fact := range r.Facts {
-		fmt.Fprintf(t, "good\t%s\t%s\n", fact.Subject, fact.Text)
-	}
-	for _, finding := range r.Findings {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", finding.Severity, finding.Place, finding.Text)
-	}
-	return t.Flush()
 }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -20,53 +21,94 @@ type FileSystem interface {
 // Kind names a file system: "erofs", "squashfs", "ext4", "btrfs", "xfs".
 type Kind string
 
-// magic is the bytes that tell the file systems apart.
-type magic struct {
+// format is a file system that can be told from others, and perhaps read.
+type format struct {
 	kind   Kind
-	offset int64
-	bytes  string
+	offset int64 // of the magic
+	magic  string
+
+	// open is nil for file systems that are recognised only.
+	open func(r io.ReaderAt, size int64) (FileSystem, error)
 }
 
-func magics() []magic {
-	return []magic{
-		{"erofs", erofs.SuperBlockOffset, string(binary.LittleEndian.AppendUint32(nil, erofs.Magic))},
-		{"squashfs", 0, "hsqs"},
-		{"ext4", 1024 + 0x38, "\x53\xef"},
-		{"btrfs", 0x10040, "_BHRfS_M"},
-		{"xfs", 0, "XFSB"},
+func formats() []format {
+	return []format{
+		{"erofs", erofs.SuperBlockOffset, string(binary.LittleEndian.AppendUint32(nil, erofs.Magic)), openEROFS},
+		{"squashfs", 0, "hsqs", openSquashFS},
+		{"ext4", 1024 + 0x38, "\x53\xef", openExt4},
+		{"btrfs", 0x10040, "_BHRfS_M", nil},
+		{"xfs", 0, "XFSB", nil},
+		{"f2fs", 1024, "\x10\x20\xf5\xf2", nil},
+		{"LUKS", 0, "LUKS\xba\xbe", nil},
 	}
 }
 
-// fileSystemKind looks for the magic of a file system.
-func fileSystemKind(r io.ReaderAt, size int64) (Kind, error) {
-	for _, m := range magics() {
-		buf := make([]byte, len(m.bytes))
-		if m.offset+int64(len(buf)) > size {
+// recognise finds the format of a file system by its magic.
+func recognise(r io.ReaderAt, size int64) (format, error) {
+	for _, f := range formats() {
+		buf := make([]byte, len(f.magic))
+		if f.offset+int64(len(buf)) > size {
 			continue
 		}
-		if _, err := r.ReadAt(buf, m.offset); err != nil && err != io.EOF {
-			return "", err
+		if _, err := r.ReadAt(buf, f.offset); err != nil && err != io.EOF {
+			return format{}, err
 		}
-		if string(buf) == m.bytes {
-			return m.kind, nil
+		if string(buf) == f.magic {
+			return f, nil
 		}
 	}
-	return "", fmt.Errorf("no file system that is known: %w", fault.ErrCorrupt)
+	return format{}, fmt.Errorf("no file system that is known: %w", fault.ErrCorrupt)
 }
 
 // FileSystem opens the file system of a partition.
 func (m *Image) FileSystem(p *Part) (FileSystem, Kind, error) {
-	kind, err := fileSystemKind(m.Section(p), p.Span.Length)
+	return openFileSystem(m.Section(p), p.Span.Length)
+}
+
+// openFileSystem opens the file system in the first size bytes of r. One that
+// is recognised and cannot be read wraps fault.ErrUnsupported.
+func openFileSystem(r io.ReaderAt, size int64) (FileSystem, Kind, error) {
+	f, err := recognise(r, size)
 	if err != nil {
 		return nil, "", err
 	}
-	switch kind {
-	case "erofs":
-		f, err := erofs.Open(m.Section(p), p.Span.Length)
-		if err != nil {
-			return nil, kind, err
-		}
-		return f, kind, nil
+	if f.open == nil {
+		return nil, f.kind, fmt.Errorf("file system %s can be read by mounting it as root only: %w", f.kind, fault.ErrUnsupported)
 	}
-	return nil, kind, fmt.Errorf("file system %s: %w", kind, fault.ErrUnsupported)
+	fsys, err := f.open(r, size)
+	if err != nil {
+		return nil, f.kind, err
+	}
+	return fsys, f.kind, nil
+}
+
+// flaw is what a check of a file system found.
+type flaw struct {
+	err      error
+	harmless bool // the same files are read all the same
+}
+
+// checkable is a file system that can be walked to its end.
+type checkable interface {
+	FileSystem
+
+	// check returns an error only if it could not look.
+	check(ctx context.Context) ([]flaw, error)
+}
+
+type erofsFS struct{ *erofs.FS }
+
+func openEROFS(r io.ReaderAt, size int64) (FileSystem, error) {
+	f, err := erofs.Open(r, size)
+	if err != nil {
+		return nil, err
+	}
+	return erofsFS{f}, nil
+}
+
+func (f erofsFS) check(context.Context) (list []flaw, err error) {
+	for _, finding := range f.Check() {
+		list = append(list, flaw{err: finding})
+	}
+	return list, nil
 }

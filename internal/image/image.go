@@ -9,11 +9,13 @@
 package image
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"runtime"
+	"slices"
 
 	"sextant/internal/dps"
 	"sextant/internal/fault"
@@ -21,11 +23,23 @@ import (
 	"sextant/internal/span"
 )
 
-// Image is a disk image, or a bare file system without a partition table.
+// Image is a disk image, a bare file system without a partition table, or a
+// directory.
 type Image struct {
 	r    io.ReaderAt
 	file *os.File // nil if it was not opened by path
-	Size int64    // bytes
+	Path string   // "" if it was not opened by path
+	Size int64    // bytes, 0 for a directory
+
+	// Dir says that the image is a directory, or a btrfs subvolume. It has
+	// neither table nor parts.
+	Dir bool
+
+	// Device says that the image is a block device.
+	Device bool
+
+	// Beside is what lies beside a file.
+	Beside Sidecar
 
 	// Table is nil for a bare file system.
 	Table    *gpt.Table
@@ -53,13 +67,32 @@ func (p *Part) Name() string {
 	return fmt.Sprintf("partition %d (%s)", p.Number, p.Type.Name)
 }
 
-// Open opens the image at path.
+// Open opens the image at path: a file, a block device or a directory. A named
+// pipe or the like is an error.
 func Open(path string) (*Image, error) {
+	info, err := os.Stat(path) // opening a pipe would wait for a writer
+	if err != nil {
+		return nil, err
+	}
+	device := info.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
+	if !info.Mode().IsRegular() && !info.IsDir() && !device {
+		return nil, fmt.Errorf("is neither a file nor a directory nor a block device: %w", fault.ErrUnsupported)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := openFile(f)
+	m := &Image{Dir: true}
+	if !info.IsDir() {
+		if m, err = openFile(f); err != nil {
+			f.Close()
+			return nil, err
+		}
+	}
+	m.file, m.Path, m.Device = f, path, device
+	if !m.Dir && !m.Device {
+		m.Beside, err = readSidecar(path)
+	}
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -68,24 +101,12 @@ func Open(path string) (*Image, error) {
 }
 
 func openFile(f *os.File) (*Image, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, errors.New("is a directory, not an image")
-	}
 	// A block device has no size in its inode.
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, err
 	}
-	m, err := Read(f, size)
-	if err != nil {
-		return nil, err
-	}
-	m.file = f
-	return m, nil
+	return Read(f, size)
 }
 
 // Read opens an image of size bytes. Bytes that are neither a partition table
@@ -94,7 +115,7 @@ func Read(r io.ReaderAt, size int64) (*Image, error) {
 	if size == 0 {
 		return nil, fmt.Errorf("is empty: %w", fault.ErrCorrupt)
 	}
-	m := &Image{r: r, Size: size}
+	m := &Image{r: whole{r}, Size: size}
 	table, problems, err := gpt.Read(r, size)
 	switch {
 	case err == nil:
@@ -104,7 +125,7 @@ func Read(r io.ReaderAt, size int64) (*Image, error) {
 	case !errors.Is(err, gpt.ErrNoTable):
 		return nil, err
 	}
-	if _, kindErr := fileSystemKind(r, size); kindErr != nil {
+	if _, kindErr := recognise(r, size); kindErr != nil {
 		return nil, fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
 	}
 	m.Parts = []Part{{Span: span.Span{Length: size}}}
@@ -127,16 +148,12 @@ func (m *Image) Close() error {
 	return m.file.Close()
 }
 
+// Whole returns all bytes of the image.
+func (m *Image) Whole() *io.SectionReader { return io.NewSectionReader(m.r, 0, m.Size) }
+
 // Section returns the bytes of a partition.
 func (m *Image) Section(p *Part) *io.SectionReader {
 	return io.NewSectionReader(m.r, p.Span.Offset, p.Span.Length)
-}
-
-// Volume is a data partition with what protects it.
-type Volume struct {
-	Data      *Part
-	Hash      *Part // nil without dm-verity
-	Signature *Part // nil without signature
 }
 
 // Free returns the parts of the disk that partitions may use and none does, in
@@ -145,78 +162,38 @@ func (m *Image) Free() []span.Span {
 	if m.Table == nil {
 		return nil
 	}
+	var taken []span.Span
+	for _, p := range m.Parts {
+		taken = append(taken, p.Span)
+	}
 	sector := int64(m.Table.SectorSize)
-	return gaps(m.Parts, span.Between(int64(m.Table.FirstUsable)*sector, (int64(m.Table.LastUsable)+1)*sector))
+	return uncovered(taken, span.Between(int64(m.Table.FirstUsable)*sector, (int64(m.Table.LastUsable)+1)*sector))
 }
 
-// gaps returns what no partition covers, in order.
-func gaps(parts []Part, all span.Span) []span.Span {
-	var list []span.Span
+// uncovered returns what none of taken covers, in order.
+func uncovered(taken []span.Span, all span.Span) (list []span.Span) {
+	taken = slices.SortedFunc(slices.Values(taken), func(a, b span.Span) int { return cmp.Compare(a.Offset, b.Offset) })
 	at := all.Offset
-	for {
-		next := span.Span{Offset: all.End()}
-		for _, p := range parts {
-			if p.Span.End() > at && p.Span.Offset < next.Offset {
-				next = p.Span
-			}
+	for _, s := range taken {
+		if start := min(s.Offset, all.End()); start > at {
+			list = append(list, span.Between(at, start))
 		}
-		if next.Offset > at {
-			list = append(list, span.Between(at, min(next.Offset, all.End())))
-		}
-		if next.End() <= at || next.Offset >= all.End() {
-			return list
-		}
-		at = next.End()
+		at = max(at, s.End())
 	}
-}
-
-// RootHash returns the root hash that the UUIDs of data and hash partition
-// stand for: 32 bytes, as systemd guesses it (dissect-image.c).
-func (v Volume) RootHash() []byte {
-	return append(append([]byte{}, v.Data.UUID[:]...), v.Hash.UUID[:]...)
-}
-
-// Volumes returns the root and the /usr partition, of each the one for this
-// machine's architecture if there are several.
-func (m *Image) Volumes() []Volume {
-	if m.Table == nil {
-		return []Volume{{Data: &m.Parts[0]}}
-	}
-	var list []Volume
-	for _, role := range []dps.Designator{dps.Root, dps.Usr} {
-		data := m.find(role, native())
-		if data == nil {
-			continue
-		}
-		hash, _ := role.Verity()
-		sig, _ := role.VeritySig()
-		list = append(list, Volume{
-			Data: data, Hash: m.find(hash, data.Type.Architecture), Signature: m.find(sig, data.Type.Architecture),
-		})
+	if at < all.End() {
+		list = append(list, span.Between(at, all.End()))
 	}
 	return list
 }
 
-func native() dps.Architecture {
-	a, _ := dps.FromGo(runtime.GOARCH)
-	return a
-}
+// whole makes an image that ends early an error: whoever reads has been told
+// how large it is, and nothing asks for bytes behind that.
+type whole struct{ io.ReaderAt }
 
-// find returns the first partition of a role, one for the architecture before
-// all others.
-func (m *Image) find(role dps.Designator, architecture dps.Architecture) *Part {
-	var found *Part
-	for i := range m.Parts {
-		p := &m.Parts[i]
-		if p.Type.Designator != role {
-			continue
-		}
-		if p.Type.Architecture == architecture {
-			return p
-		}
-		if found == nil {
-			found = p
-		}
+func (w whole) ReadAt(p []byte, off int64) (int, error) {
+	n, err := w.ReaderAt.ReadAt(p, off)
+	if n < len(p) && (err == nil || errors.Is(err, io.EOF)) {
+		err = fmt.Errorf("image ends at byte %d, it became shorter: %w", off+int64(n), io.ErrUnexpectedEOF)
 	}
-	return found
+	return n, err
 }

@@ -81,6 +81,10 @@ func publicWarnings(public crypto.PublicKey) []string {
 	return nil
 }
 
+// CheckKey says what is wrong with the key of certificate. These are warnings:
+// systemd takes every key that OpenSSL takes.
+func CheckKey(certificate *x509.Certificate) []string { return publicWarnings(certificate.PublicKey) }
+
 // Describe gives a public key's kind, such as "RSA 4096" or "ECDSA P-256".
 func Describe(public crypto.PublicKey) string {
 	switch public := public.(type) {

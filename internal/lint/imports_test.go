@@ -32,6 +32,14 @@ var layers = []layer{
 	{"internal/signature", []string{"internal/format/pkcs7", "internal/fault"}, "knows bytes and certificates"},
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
+	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
+	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
+	{"internal/inspect", []string{
+		"internal/image", "internal/extension", "internal/dps", "internal/signature",
+		"internal/format/", "internal/tree", "internal/span", "internal/fault", "internal/hexdump",
+	}, "reads, changes nothing"},
+	{"internal/diff", []string{"internal/image", "internal/inspect", "internal/tree", "internal/span"}, "compares, changes nothing"},
+	{"internal/verdict", []string{"internal/report"}, "a table, pure"},
 	{"internal/plan", []string{
 		"internal/repart", "internal/extension", "internal/dps", "internal/ids", "internal/signature",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault",

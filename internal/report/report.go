@@ -39,9 +39,14 @@ func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil
 // Finding is one broken rule.
 type Finding struct {
 	Severity Severity `json:"severity"`
-	Place    string   `json:"place"` // "partition 2", "file system: /usr/bin/x"
-	Text     string   `json:"text"`  // a fact
-	Rule     string   `json:"rule"`  // where the rule stands, may be empty
+
+	// ID names the kind of finding for programs, such as "tree-block". It may
+	// be empty.
+	ID string `json:"id"`
+
+	Place string `json:"place"` // "partition 2", "file system: /usr/bin/x"
+	Text  string `json:"text"`  // a fact
+	Rule  string `json:"rule"`  // where the rule stands, may be empty
 
 	// Cause is the error behind the finding, or nil.
 	Cause error `json:"-"`

@@ -107,9 +107,15 @@ func (d *disk) checkMBR() error {
 	var m mbr
 	decode(b, &m)
 	for _, text := range m.faults(d.sectors) {
-		d.report(Problem{Place: PlaceMBR, Span: at, Text: text, Rule: ruleMBR})
+		d.report(Problem{Place: PlaceMBR, Span: at, Text: text, Rule: ruleMBR, Hidden: !m.protects()})
 	}
 	return nil
+}
+
+// protects reports whether Linux looks for a GPT behind m.
+func (m mbr) protects() bool {
+	protective := func(r mbrRecord) bool { return r.OSType == ProtectiveMBR }
+	return m.Magic == MBRMagic && slices.ContainsFunc(m.Records[:], protective)
 }
 
 // faults says what keeps m from being the protective MBR of a disk.

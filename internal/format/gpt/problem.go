@@ -36,6 +36,9 @@ type Problem struct {
 	// is the problem.
 	Span span.Span
 
+	// Hidden says that Linux does not see the whole table because of it.
+	Hidden bool
+
 	// Text is a fact, such as "checksum does not match".
 	Text string
 
