@@ -9,6 +9,7 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/format/erofs"
+	"sextant/internal/span"
 	"sextant/internal/tree"
 )
 
@@ -34,8 +35,8 @@ type format struct {
 func formats() []format {
 	return []format{
 		{"erofs", erofs.SuperBlockOffset, string(binary.LittleEndian.AppendUint32(nil, erofs.Magic)), openEROFS},
-		{"squashfs", 0, "hsqs", nil},
-		{"ext4", 1024 + 0x38, "\x53\xef", nil},
+		{"squashfs", 0, "hsqs", openSquashFS},
+		{"ext4", 1024 + 0x38, "\x53\xef", openExt4},
 		{"btrfs", 0x10040, "_BHRfS_M", nil},
 		{"xfs", 0, "XFSB", nil},
 		{"f2fs", 1024, "\x10\x20\xf5\xf2", nil},
@@ -111,4 +112,10 @@ func (f erofsFS) check(context.Context) (list []flaw, err error) {
 		list = append(list, flaw{err: finding})
 	}
 	return list, nil
+}
+
+// Size returns the bytes that the file system takes. mksquashfs fills its
+// last 4096.
+func (f squashFS) Size() int64 {
+	return span.AlignUp(int64(f.Superblock().BytesUsed), 4096)
 }

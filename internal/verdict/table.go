@@ -86,6 +86,7 @@ func trustRows() []row {
 		{SignatureUntrusted, 259, VerityAllowed, Unchecked, activate},
 		{SignatureIgnored, 252, Always, Unchecked, sigPart},
 		{SignatureFingerprint, 252, Always, Unnoticed, sigPart},
+		{SignatureEmbedded, 252, Always, Unnoticed, "dissect-image.c, validate_signature_userspace"},
 		{CertificateDates, 252, Always, Unnoticed, "dissect-image.c, validate_signature_userspace"},
 		{CertificateKey, 252, Always, Unnoticed, "dissect-image.c, validate_signature_userspace"},
 	}
