@@ -93,7 +93,8 @@ func newRoot(env Env) *cobra.Command {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env), newVersion(env))
+	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env),
+		newLs(env), newCat(env), newExtract(env), newMtree(env), newVersion(env))
 	return root
 }
 

@@ -2,7 +2,9 @@ package dps
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"sextant/internal/format/gpt"
 )
@@ -82,7 +84,10 @@ type Type struct {
 }
 
 // Types lists all types, those with an architecture first.
-func Types() []Type {
+func Types() []Type { return slices.Clone(types()) }
+
+// types is the table, put together when it is first needed.
+var types = sync.OnceValue(func() []Type {
 	var all []Type
 	for _, n := range architectureNames() {
 		uuids := uuidsOf(n.architecture)
@@ -100,7 +105,7 @@ func Types() []Type {
 		}
 	}
 	return append(all, plainTypes()...)
-}
+})
 
 // architectureDesignators lists the roles that have a type per architecture,
 // in the order of uuidsOf.
@@ -141,7 +146,7 @@ func plainTypes() []Type {
 
 // TypeOf returns the type with the given UUID.
 func TypeOf(uuid gpt.GUID) (Type, bool) {
-	for _, t := range Types() {
+	for _, t := range types() {
 		if t.UUID == uuid {
 			return t, true
 		}
@@ -152,7 +157,7 @@ func TypeOf(uuid gpt.GUID) (Type, bool) {
 // TypeFor returns the type of a role on an architecture. The architecture does
 // not matter for roles that do not depend on it.
 func TypeFor(d Designator, a Architecture) (Type, bool) {
-	for _, t := range Types() {
+	for _, t := range types() {
 		if t.Designator == d && (t.Architecture == a || t.Architecture == "") {
 			return t, true
 		}

@@ -1,0 +1,55 @@
+//go:build linux
+
+// Package inode makes and marks files in an open directory. Each function takes
+// one name there and does not follow a symbolic link of that name.
+package inode
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Mknod makes a device, fifo or socket. Mode is st_mode of inode(7), cut by no
+// umask.
+func Mknod(dir *os.File, name string, mode, major, minor uint32) error {
+	fd := int(dir.Fd())
+	if err := unix.Mknodat(fd, name, mode, int(unix.Mkdev(major, minor))); err != nil {
+		return fail("mknod", name, err)
+	}
+	return Chmod(dir, name, mode)
+}
+
+// Chmod sets the twelve permission bits.
+func Chmod(dir *os.File, name string, mode uint32) error {
+	fd, bits := int(dir.Fd()), mode&0o7777
+	err := unix.Fchmodat(fd, name, bits, unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		err = unix.Fchmodat(fd, name, bits, 0) // before Linux 6.6 there is no fchmodat2(2)
+	}
+	return fail("chmod", name, err)
+}
+
+// SetXattr sets an extended attribute. It needs /proc, as before Linux 6.13 no
+// call takes a directory and a name.
+func SetXattr(dir *os.File, name, attribute string, value []byte) error {
+	path := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + name
+	return fail("set "+attribute+" of", name, unix.Lsetxattr(path, attribute, value, 0))
+}
+
+// SetTime sets access and modification time.
+func SetTime(dir *os.File, name string, t time.Time) error {
+	ts := unix.Timespec{Sec: t.Unix(), Nsec: int64(t.Nanosecond())}
+	err := unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+	return fail("set time of", name, err)
+}
+
+func fail(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.PathError{Op: op, Path: name, Err: err}
+}
