@@ -66,7 +66,7 @@ type recipe struct {
 func content(name string) imagetest.Builder {
 	b := imagetest.NewBuilder()
 	b.File("usr/bin/tool", 0o755, "#!/bin/sh\necho tool\n")
-	b.File("usr/share/doc/tool/text", 0o644, string(bytes.Repeat([]byte("the sextant measures angles\n"), 400)))
+	b.File("usr/share/doc/tool/text", 0o644, string(bytes.Repeat([]byte("the sextant measures angles\n"), 200)))
 	b.File("usr/lib/extension-release.d/extension-release."+name, 0o644, "ID=_any\nARCHITECTURE=x86-64\n")
 	return b
 }

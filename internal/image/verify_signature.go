@@ -45,6 +45,9 @@ func (v *verifier) signature(g *guard) error {
 	v.found.Good("signature", "by %s, certificate %s", certificate.Subject, keys.Fingerprint(certificate))
 	v.certificate(g, certificate)
 	v.embedded(signed, certificate)
+	for _, text := range signed.KernelRefusals() {
+		v.add(verdict.SignatureKernel, "signature", "Linux itself does not take it, only user space does: %s", text)
+	}
 	return nil
 }
 
@@ -62,8 +65,8 @@ func (v *verifier) embedded(signed *pkcs7.SignedData, signer *x509.Certificate) 
 	}
 }
 
-// addTrust notes a finding about the signature, which is an error where the user named
-// the certificates.
+// addTrust notes a finding about the signature, which is an error where the
+// user named the certificates.
 func (v *verifier) addTrust(rule verdict.Rule, err error) {
 	outcome, source := v.situation.Outcome(rule)
 	severity := outcome.Severity()

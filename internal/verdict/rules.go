@@ -53,6 +53,7 @@ const (
 	SignatureIgnored     Rule = "signature-ignored"     // the release does not look at it
 	SignatureFingerprint Rule = "signature-fingerprint" // certificateFingerprint is another certificate's
 	SignatureEmbedded    Rule = "signature-embedded"    // a certificate inside is not the signer's
+	SignatureKernel      Rule = "signature-kernel"      // only user space can check it
 	CertificateDates     Rule = "certificate-dates"     // expired, or not yet valid
 	CertificateKey       Rule = "certificate-key"       // a short key
 )
