@@ -19,6 +19,7 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/image"
+	"sextant/internal/imagetest/disk"
 	"sextant/internal/keys"
 	"sextant/internal/span"
 )
@@ -62,7 +63,7 @@ func partly(t *testing.T, part []byte, at int64) map[string]span.Span {
 }
 
 // look verifies damaged bytes. What cannot even be opened is reported too.
-func look(t testing.TB, b blob, opts image.Options) (reported bool, err error) {
+func look(t testing.TB, b disk.Blob, opts image.Options) (reported bool, err error) {
 	m, err := image.Read(b, int64(len(b)))
 	if errors.Is(err, fault.ErrCorrupt) || errors.Is(err, fault.ErrUnsupported) {
 		return true, nil
@@ -96,21 +97,21 @@ func each(n int64, do func(i int64)) {
 // mean nothing to anyone. With -short it
 // leaves out most of the zeros.
 func TestEveryByte(t *testing.T) {
-	signer := generate(t, keys.ECDSAP256, "signer")
-	m := recipe{signature: signedBy(t, signer), tail: 512}.make(t)
-	opts := image.Options{Certificates: []*x509.Certificate{signer.certificate}, Now: now}
-	if found := verify(t, m.bytes, opts); worse(found) {
+	signer := disk.Generate(t, keys.ECDSAP256, "signer")
+	m := disk.Recipe{Signature: disk.SignedBy(t, signer), Tail: 512}.Make(t)
+	opts := image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Now: disk.Now()}
+	if found := verify(t, m.Bytes, opts); worse(found) {
 		t.Fatalf("undamaged: %v", found.Findings)
 	}
-	hash, _ := m.part(2)
+	hash, _ := m.Part(2)
 	var mu sync.Mutex
 	silent := make(map[int64]bool)
 	all := !testing.Short()
-	each(int64(len(m.bytes)), func(i int64) {
-		if m.bytes[i] == 0 && i%16 != 0 && !all {
+	each(int64(len(m.Bytes)), func(i int64) {
+		if m.Bytes[i] == 0 && i%16 != 0 && !all {
 			return // most zeros stand among others like them
 		}
-		b := bytes.Clone(m.bytes)
+		b := bytes.Clone(m.Bytes)
 		b[i] ^= 1 << (i % 8)
 		reported, err := look(t, b, opts)
 		if err != nil {
@@ -130,8 +131,8 @@ func TestEveryByte(t *testing.T) {
 			delete(silent, i)
 		}
 	}
-	part, end := m.part(3)
-	for _, s := range partly(t, m.bytes[part:end], part) {
+	part, end := m.Part(3)
+	for _, s := range partly(t, m.Bytes[part:end], part) {
 		for i := s.Offset; i < s.End(); i++ {
 			delete(silent, i)
 		}
@@ -141,7 +142,7 @@ func TestEveryByte(t *testing.T) {
 		rest = append(rest, i)
 	}
 	if slices.Sort(rest); len(rest) > 0 {
-		t.Errorf("%d of %d bytes can be changed and nobody notices: %v", len(rest), len(m.bytes), rest[:min(len(rest), 50)])
+		t.Errorf("%d of %d bytes can be changed and nobody notices: %v", len(rest), len(m.Bytes), rest[:min(len(rest), 50)])
 	}
 }
 
@@ -161,28 +162,28 @@ func rounds(t *testing.T, few int) int {
 // TestRandomBits changes single bits of a larger image: as many as
 // SEXTANT_TEST_LONG says.
 func TestRandomBits(t *testing.T) {
-	signer := generate(t, keys.ECDSAP256, "signer")
-	b := content("tool")
+	signer := disk.Generate(t, keys.ECDSAP256, "signer")
+	b := disk.Content("tool")
 	random := make([]byte, 1<<20)
 	source := rand.NewChaCha8([32]byte{1})
 	source.Read(random)
 	b.File("usr/share/random", 0o644, string(random))
-	m := recipe{files: b.Tree, signature: signedBy(t, signer)}.make(t)
-	opts := image.Options{Certificates: []*x509.Certificate{signer.certificate}, Now: now}
-	hash, _ := m.part(2)
-	part, end := m.part(3)
-	silent := append(slices.Collect(maps.Values(meaningless(hash))), slices.Collect(maps.Values(partly(t, m.bytes[part:end], part)))...)
+	m := disk.Recipe{Files: b.Tree, Signature: disk.SignedBy(t, signer)}.Make(t)
+	opts := image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Now: disk.Now()}
+	hash, _ := m.Part(2)
+	part, end := m.Part(3)
+	silent := append(slices.Collect(maps.Values(meaningless(hash))), slices.Collect(maps.Values(partly(t, m.Bytes[part:end], part)))...)
 	n := rounds(t, 300)
 	picks := make([]int64, n)
 	for i := range picks {
-		picks[i] = int64(source.Uint64() % uint64(8*len(m.bytes)))
+		picks[i] = int64(source.Uint64() % uint64(8*len(m.Bytes)))
 	}
 	each(int64(n), func(i int64) {
 		at, bit := picks[i]/8, picks[i]%8
 		if slices.ContainsFunc(silent, func(s span.Span) bool { return at >= s.Offset && at < s.End() }) {
 			return
 		}
-		damaged := bytes.Clone(m.bytes)
+		damaged := bytes.Clone(m.Bytes)
 		damaged[at] ^= 1 << bit
 		if reported, err := look(t, damaged, opts); err != nil || !reported {
 			t.Errorf("bit %d of byte %d: reported %t, %v", bit, at, reported, err)
@@ -192,31 +193,31 @@ func TestRandomBits(t *testing.T) {
 
 // TestTruncated cuts the image at every sector.
 func TestTruncated(t *testing.T) {
-	signer := generate(t, keys.ECDSAP256, "signer")
-	m := recipe{signature: signedBy(t, signer)}.make(t)
-	opts := image.Options{Certificates: []*x509.Certificate{signer.certificate}, Now: now}
-	each(int64(len(m.bytes)/512), func(i int64) {
-		if reported, err := look(t, m.bytes[:i*512], opts); err != nil || !reported {
+	signer := disk.Generate(t, keys.ECDSAP256, "signer")
+	m := disk.Recipe{Signature: disk.SignedBy(t, signer)}.Make(t)
+	opts := image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Now: disk.Now()}
+	each(int64(len(m.Bytes)/512), func(i int64) {
+		if reported, err := look(t, m.Bytes[:i*512], opts); err != nil || !reported {
 			t.Errorf("cut to %d sectors: reported %t, %v", i, reported, err)
 		}
 	})
 	// And a byte more than there should be.
-	if reported, err := look(t, append(bytes.Clone(m.bytes), make(blob, 512)...), opts); err != nil || !reported {
+	if reported, err := look(t, append(bytes.Clone(m.Bytes), make(disk.Blob, 512)...), opts); err != nil || !reported {
 		t.Errorf("a sector more: reported %t, %v", reported, err)
 	}
 }
 
 // TestSwapped swaps blocks of 4096 bytes, which no checksum of one block sees.
 func TestSwapped(t *testing.T) {
-	signer := generate(t, keys.ECDSAP256, "signer")
-	m := recipe{signature: signedBy(t, signer)}.make(t)
-	opts := image.Options{Certificates: []*x509.Certificate{signer.certificate}, Now: now}
-	for a := int64(0); a+8192 <= int64(len(m.bytes)); a += 4096 {
-		for b := a + 4096; b+4096 <= int64(len(m.bytes)); b += 4096 {
-			damaged := bytes.Clone(m.bytes)
-			copy(damaged[a:], m.bytes[b:b+4096])
-			copy(damaged[b:], m.bytes[a:a+4096])
-			if bytes.Equal(damaged, m.bytes) {
+	signer := disk.Generate(t, keys.ECDSAP256, "signer")
+	m := disk.Recipe{Signature: disk.SignedBy(t, signer)}.Make(t)
+	opts := image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Now: disk.Now()}
+	for a := int64(0); a+8192 <= int64(len(m.Bytes)); a += 4096 {
+		for b := a + 4096; b+4096 <= int64(len(m.Bytes)); b += 4096 {
+			damaged := bytes.Clone(m.Bytes)
+			copy(damaged[a:], m.Bytes[b:b+4096])
+			copy(damaged[b:], m.Bytes[a:a+4096])
+			if bytes.Equal(damaged, m.Bytes) {
 				continue
 			}
 			if reported, err := look(t, damaged, opts); err != nil || !reported {
@@ -230,15 +231,15 @@ func TestSwapped(t *testing.T) {
 // superblock and the EROFS superblock, with checksums that are right. It wants
 // an end, soon, and no panic; a lie in the table or the tree is reported.
 func TestLies(t *testing.T) {
-	signer := generate(t, keys.ECDSAP256, "signer")
-	m := recipe{signature: signedBy(t, signer)}.make(t)
-	bare := recipe{noHash: true}.make(t)
-	opts := image.Options{Certificates: []*x509.Certificate{signer.certificate}, Now: now}
-	hash, _ := m.part(2)
-	data, _ := bare.part(1)
+	signer := disk.Generate(t, keys.ECDSAP256, "signer")
+	m := disk.Recipe{Signature: disk.SignedBy(t, signer)}.Make(t)
+	bare := disk.Recipe{NoHash: true}.Make(t)
+	opts := image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Now: disk.Now()}
+	hash, _ := m.Part(2)
+	data, _ := bare.Part(1)
 	for _, test := range []struct {
 		name     string
-		image    made
+		image    disk.Disk
 		at       []int64 // of fields
 		size     int
 		resealed bool
@@ -255,7 +256,7 @@ func TestLies(t *testing.T) {
 	} {
 		for _, at := range test.at {
 			for _, lie := range lies() {
-				b := bytes.Clone(test.image.bytes)
+				b := bytes.Clone(test.image.Bytes)
 				number := binary.LittleEndian.AppendUint64(nil, lie)[:test.size]
 				if bytes.Equal(number, b[at:at+int64(test.size)]) {
 					continue
@@ -291,23 +292,23 @@ func lies() []uint64 {
 
 // tryReseal makes the checksums of the primary table right, if the numbers of
 // entries let it.
-func tryReseal(b blob) {
+func tryReseal(b disk.Blob) {
 	le := binary.LittleEndian
 	length := uint64(le.Uint32(b[512+80:])) * uint64(le.Uint32(b[512+84:]))
 	if length <= uint64(len(b))-1024 {
-		reseal(b, 512, 1024)
+		disk.Reseal(b, 512, 1024)
 	}
 }
 
 // TestDuplicates puts the same partition into the table twice.
 func TestDuplicates(t *testing.T) {
-	signer := generate(t, keys.ECDSAP256, "signer")
-	m := recipe{signature: signedBy(t, signer)}.make(t)
-	opts := image.Options{Certificates: []*x509.Certificate{signer.certificate}, Now: now}
+	signer := disk.Generate(t, keys.ECDSAP256, "signer")
+	m := disk.Recipe{Signature: disk.SignedBy(t, signer)}.Make(t)
+	opts := image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Now: disk.Now()}
 	for number := range 3 {
-		b := bytes.Clone(m.bytes)
+		b := bytes.Clone(m.Bytes)
 		copy(b[1024+3*128:], b[1024+number*128:][:128])
-		reseal(b, 512, 1024)
+		disk.Reseal(b, 512, 1024)
 		if reported, err := look(t, b, opts); err != nil || !reported {
 			t.Errorf("partition %d twice: reported %t, %v", number+1, reported, err)
 		}
@@ -317,12 +318,12 @@ func TestDuplicates(t *testing.T) {
 // TestTableOfNonsense reads images whose bytes are random behind a plausible
 // beginning. Only their end matters.
 func TestTableOfNonsense(t *testing.T) {
-	m := recipe{}.make(t)
+	m := disk.Recipe{}.Make(t)
 	source := rand.NewChaCha8([32]byte{2})
 	for i := range 50 {
-		b := bytes.Clone(m.bytes)
+		b := bytes.Clone(m.Bytes)
 		source.Read(b[1024+i*64:])
-		reseal(b, 512, 1024)
+		disk.Reseal(b, 512, 1024)
 		if _, err := look(t, b, image.Options{}); err != nil {
 			t.Errorf("round %d: %v", i, err)
 		}
@@ -331,22 +332,22 @@ func TestTableOfNonsense(t *testing.T) {
 
 // shrinking is a file that ends earlier than it said.
 type shrinking struct {
-	blob
+	disk.Blob
 	end atomic.Int64
 }
 
 func (s *shrinking) ReadAt(p []byte, off int64) (int, error) {
-	return bytes.NewReader(s.blob[:s.end.Load()]).ReadAt(p, off)
+	return bytes.NewReader(s.Blob[:s.end.Load()]).ReadAt(p, off)
 }
 
 // TestShrinks: a file that becomes shorter while it is read is an error about
 // reading, wherever it ends.
 func TestShrinks(t *testing.T) {
-	m := recipe{signature: signedBy(t, generate(t, keys.ECDSAP256, "signer"))}.make(t)
-	file := &shrinking{blob: m.bytes}
-	for end := int64(0); end < int64(len(m.bytes)); end += 1000 {
-		file.end.Store(int64(len(m.bytes)))
-		img, err := image.Read(file, int64(len(m.bytes)))
+	m := disk.Recipe{Signature: disk.SignedBy(t, disk.Generate(t, keys.ECDSAP256, "signer"))}.Make(t)
+	file := &shrinking{Blob: m.Bytes}
+	for end := int64(0); end < int64(len(m.Bytes)); end += 1000 {
+		file.end.Store(int64(len(m.Bytes)))
+		img, err := image.Read(file, int64(len(m.Bytes)))
 		if err != nil {
 			t.Fatal(err)
 		}

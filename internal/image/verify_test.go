@@ -15,6 +15,7 @@ import (
 	"sextant/internal/format/pkcs7"
 	"sextant/internal/image"
 	"sextant/internal/imagetest"
+	"sextant/internal/imagetest/disk"
 	"sextant/internal/keys"
 	"sextant/internal/policy"
 	"sextant/internal/signature"
@@ -24,60 +25,60 @@ import (
 // TestVerdicts looks at images with one fault each, as several releases see
 // them. What systemd itself says of the like is in internal/acceptance.
 func TestVerdicts(t *testing.T) {
-	signer, other := generate(t, keys.ECDSAP256, "signer"), generate(t, keys.ECDSAP256, "other")
-	signed := recipe{signature: signedBy(t, signer)}.make(t)
-	unsigned := recipe{}.make(t)
-	blank := recipe{signature: func([]byte) []byte { return make([]byte, signature.PartitionSize) }}.make(t)
-	change := func(m made, how func(b blob)) blob {
-		b := bytes.Clone(m.bytes)
+	signer, other := disk.Generate(t, keys.ECDSAP256, "signer"), disk.Generate(t, keys.ECDSAP256, "other")
+	signed := disk.Recipe{Signature: disk.SignedBy(t, signer)}.Make(t)
+	unsigned := disk.Recipe{}.Make(t)
+	blank := disk.Recipe{Signature: func([]byte) []byte { return make([]byte, signature.PartitionSize) }}.Make(t)
+	change := func(m disk.Disk, how func(b disk.Blob)) disk.Blob {
+		b := bytes.Clone(m.Bytes)
 		how(b)
 		return b
 	}
 	strict := policyOf(t, "root=signed+absent:=ignore")
-	data, _ := signed.part(1)
-	hash, _ := signed.part(2)
+	data, _ := signed.Part(1)
+	hash, _ := signed.Part(2)
 
 	for _, test := range []struct {
 		name     string
-		bytes    blob
-		trust    []pair
+		bytes    disk.Blob
+		trust    []disk.Pair
 		policy   *policy.Policy
 		systemd  int
 		findings []string
 		verdict  string
 	}{
-		{"good", signed.bytes, []pair{signer}, nil, 262, nil, "merges it"},
-		{"good to 252", signed.bytes, []pair{signer}, nil, 252, nil, "merges it"},
-		{"good under a strict policy", signed.bytes, []pair{signer}, &strict, 262, nil, "merges it"},
-		{"two trusted", signed.bytes, []pair{other, signer}, nil, 257, nil, "merges it"},
-		{"nobody trusted", signed.bytes, nil, nil, 262, []string{"warning signature-untrusted"}, "merges it unchecked: no trusted certificate vouches for it"},
-		{"nobody trusted by 259", signed.bytes, nil, nil, 259, []string{"warning signature-untrusted"}, "merges it unchecked: no trusted certificate vouches for it"},
-		{"nobody trusted by 258", signed.bytes, nil, nil, 258, []string{"error signature-untrusted"}, "refuses it: no trusted certificate vouches for it"},
-		{"nobody trusted by 255", signed.bytes, nil, nil, 255, []string{"error signature-untrusted"}, "refuses it, with exit status 0: no trusted certificate vouches for it"},
-		{"other trusted, strict policy", signed.bytes, []pair{other}, &strict, 262, []string{"error signature-untrusted"}, "refuses it: no trusted certificate vouches for it"},
-		{"policy unknown to 252", signed.bytes, []pair{signer}, &strict, 252, []string{"warning policy-unknown"}, "merges it"},
-		{"no signature", unsigned.bytes, []pair{signer}, nil, 262, []string{"note signature-missing"}, "merges it"},
-		{"no signature to 257", unsigned.bytes, []pair{signer}, nil, 257, []string{"warning tree-unused", "note signature-missing"}, "merges it unchecked: it does not use the hash tree"},
-		{"no signature, strict policy", unsigned.bytes, []pair{signer}, &strict, 262, []string{"error policy", "note signature-missing"}, "refuses it: the image policy does not allow it"},
-		{"blank signature", blank.bytes, []pair{signer}, nil, 262, []string{"error signature-broken"}, "refuses it: the signature partition cannot be read"},
-		{"data changed", change(signed, func(b blob) { b[data+5000] ^= 1 }), []pair{signer}, nil, 262, []string{"error tree-block"}, "merges it broken: blocks do not match the hash tree"},
-		{"hash tree changed", change(signed, func(b blob) { b[hash+4096] ^= 1 }), []pair{signer}, nil, 262, []string{"error tree-root"}, "refuses it: the root hash does not match"},
-		{"unused data changed to 257", change(unsigned, func(b blob) { b[data+5000] ^= 1 }), nil, nil, 257, []string{"warning tree-unused", "note signature-missing", "error tree-block"}, "merges it broken: blocks do not match the hash tree"},
-		{"no protective MBR", change(signed, func(b blob) { b[450] = 0 }), []pair{signer}, nil, 262, []string{"error table-ignored"}, "refuses it: the protective MBR hides the partition table"},
-		{"odd MBR", change(signed, func(b blob) { b[446] = 0x80 }), []pair{signer}, nil, 262, []string{"warning table-mbr"}, "merges it"},
-		{"damaged primary header", change(signed, func(b blob) { b[512+40] ^= 1 }), []pair{signer}, nil, 262, []string{"warning table-copy"}, "merges it"},
-		{"damaged backup header", change(signed, func(b blob) { b[len(b)-512+40] ^= 1 }), []pair{signer}, nil, 262, []string{"warning table-copy"}, "merges it"},
-		{"usr to 262", recipe{role: dps.Usr, files: usrTree("tool"), signature: signedBy(t, signer)}.make(t).bytes, []pair{signer}, nil, 262, nil, "merges it"},
-		{"usr to 257", recipe{role: dps.Usr, files: usrTree("tool"), signature: signedBy(t, signer)}.make(t).bytes, []pair{signer}, nil, 257, []string{"warning tree-unused", "warning signature-ignored"}, "merges it unchecked: it does not use the hash tree, it does not look at the signature"},
-		{"signature without tree", recipe{noHash: true, signature: signedBy(t, signer)}.make(t).bytes, []pair{signer}, nil, 262, []string{"error partition-alone"}, "refuses it: a partition lacks the one that it is for"},
-		{"sectors of 4096", recipe{sectorSize: 4096, signature: signedBy(t, signer)}.make(t).bytes, []pair{signer}, nil, 262, nil, "merges it"},
-		{"room behind the content", recipe{tail: 8192, signature: signedBy(t, signer)}.make(t).bytes, []pair{signer}, nil, 262, nil, "merges it"},
+		{"good", signed.Bytes, []disk.Pair{signer}, nil, 262, nil, "merges it"},
+		{"good to 252", signed.Bytes, []disk.Pair{signer}, nil, 252, nil, "merges it"},
+		{"good under a strict policy", signed.Bytes, []disk.Pair{signer}, &strict, 262, nil, "merges it"},
+		{"two trusted", signed.Bytes, []disk.Pair{other, signer}, nil, 257, nil, "merges it"},
+		{"nobody trusted", signed.Bytes, nil, nil, 262, []string{"warning signature-untrusted"}, "merges it unchecked: no trusted certificate vouches for it"},
+		{"nobody trusted by 259", signed.Bytes, nil, nil, 259, []string{"warning signature-untrusted"}, "merges it unchecked: no trusted certificate vouches for it"},
+		{"nobody trusted by 258", signed.Bytes, nil, nil, 258, []string{"error signature-untrusted"}, "refuses it: no trusted certificate vouches for it"},
+		{"nobody trusted by 255", signed.Bytes, nil, nil, 255, []string{"error signature-untrusted"}, "refuses it, with exit status 0: no trusted certificate vouches for it"},
+		{"other trusted, strict policy", signed.Bytes, []disk.Pair{other}, &strict, 262, []string{"error signature-untrusted"}, "refuses it: no trusted certificate vouches for it"},
+		{"policy unknown to 252", signed.Bytes, []disk.Pair{signer}, &strict, 252, []string{"warning policy-unknown"}, "merges it"},
+		{"no signature", unsigned.Bytes, []disk.Pair{signer}, nil, 262, []string{"note signature-missing"}, "merges it"},
+		{"no signature to 257", unsigned.Bytes, []disk.Pair{signer}, nil, 257, []string{"warning tree-unused", "note signature-missing"}, "merges it unchecked: it does not use the hash tree"},
+		{"no signature, strict policy", unsigned.Bytes, []disk.Pair{signer}, &strict, 262, []string{"error policy", "note signature-missing"}, "refuses it: the image policy does not allow it"},
+		{"blank signature", blank.Bytes, []disk.Pair{signer}, nil, 262, []string{"error signature-broken"}, "refuses it: the signature partition cannot be read"},
+		{"data changed", change(signed, func(b disk.Blob) { b[data+5000] ^= 1 }), []disk.Pair{signer}, nil, 262, []string{"error tree-block"}, "merges it broken: blocks do not match the hash tree"},
+		{"hash tree changed", change(signed, func(b disk.Blob) { b[hash+4096] ^= 1 }), []disk.Pair{signer}, nil, 262, []string{"error tree-root"}, "refuses it: the root hash does not match"},
+		{"unused data changed to 257", change(unsigned, func(b disk.Blob) { b[data+5000] ^= 1 }), nil, nil, 257, []string{"warning tree-unused", "note signature-missing", "error tree-block"}, "merges it broken: blocks do not match the hash tree"},
+		{"no protective MBR", change(signed, func(b disk.Blob) { b[450] = 0 }), []disk.Pair{signer}, nil, 262, []string{"error table-ignored"}, "refuses it: the protective MBR hides the partition table"},
+		{"odd MBR", change(signed, func(b disk.Blob) { b[446] = 0x80 }), []disk.Pair{signer}, nil, 262, []string{"warning table-mbr"}, "merges it"},
+		{"damaged primary header", change(signed, func(b disk.Blob) { b[512+40] ^= 1 }), []disk.Pair{signer}, nil, 262, []string{"warning table-copy"}, "merges it"},
+		{"damaged backup header", change(signed, func(b disk.Blob) { b[len(b)-512+40] ^= 1 }), []disk.Pair{signer}, nil, 262, []string{"warning table-copy"}, "merges it"},
+		{"usr to 262", disk.Recipe{Role: dps.Usr, Files: usrTree("tool"), Signature: disk.SignedBy(t, signer)}.Make(t).Bytes, []disk.Pair{signer}, nil, 262, nil, "merges it"},
+		{"usr to 257", disk.Recipe{Role: dps.Usr, Files: usrTree("tool"), Signature: disk.SignedBy(t, signer)}.Make(t).Bytes, []disk.Pair{signer}, nil, 257, []string{"warning tree-unused", "warning signature-ignored"}, "merges it unchecked: it does not use the hash tree, it does not look at the signature"},
+		{"signature without tree", disk.Recipe{NoHash: true, Signature: disk.SignedBy(t, signer)}.Make(t).Bytes, []disk.Pair{signer}, nil, 262, []string{"error partition-alone"}, "refuses it: a partition lacks the one that it is for"},
+		{"sectors of 4096", disk.Recipe{SectorSize: 4096, Signature: disk.SignedBy(t, signer)}.Make(t).Bytes, []disk.Pair{signer}, nil, 262, nil, "merges it"},
+		{"room behind the content", disk.Recipe{Tail: 8192, Signature: disk.SignedBy(t, signer)}.Make(t).Bytes, []disk.Pair{signer}, nil, 262, nil, "merges it"},
 	} {
 		var trusted []*x509.Certificate
 		for _, p := range test.trust {
-			trusted = append(trusted, p.certificate)
+			trusted = append(trusted, p.Certificate)
 		}
-		found := verify(t, test.bytes, image.Options{Certificates: trusted, Systemd: test.systemd, Policy: test.policy, Now: now})
+		found := verify(t, test.bytes, image.Options{Certificates: trusted, Systemd: test.systemd, Policy: test.policy, Now: disk.Now()})
 		if diff := cmp.Diff(test.findings, summary(found)); diff != "" {
 			t.Errorf("%s: findings (-want +got):\n%s", test.name, diff)
 		}
@@ -133,11 +134,11 @@ func TestContentRules(t *testing.T) {
 			b.File("usr/lib/extension-release.d/extension-release.tool", 0o644, "ID=_any\nSYSEXT_SCOPE=moon\n")
 		}, 262, []string{"warning release-scope"}, "merges it"},
 	} {
-		b := content("tool")
+		b := disk.Content("tool")
 		if test.build != nil {
 			test.build(b)
 		}
-		path := writeImage(t, test.name+".raw", renderEROFS(t, b.Tree))
+		path := writeImage(t, test.name+".raw", disk.RenderEROFS(t, b.Tree))
 		found := verifyFile(t, path, image.Options{Systemd: test.systemd})
 		if diff := cmp.Diff(test.findings, summary(found)); diff != "" {
 			t.Errorf("%s to %d: findings (-want +got):\n%s", test.name, test.systemd, diff)
@@ -175,15 +176,15 @@ func TestDirectory(t *testing.T) {
 
 // TestHost asks whether an extension fits a host.
 func TestHost(t *testing.T) {
-	b := content("tool")
+	b := disk.Content("tool")
 	b.File("usr/lib/extension-release.d/extension-release.tool", 0o644, "ID=debian\nVERSION_ID=13\n")
-	m := recipe{files: b.Tree}.make(t)
+	m := disk.Recipe{Files: b.Tree}.Make(t)
 	for text, want := range map[string][]string{
 		"ID=debian\nVERSION_ID=13\n": {"note signature-missing"},
 		"ID=debian\nVERSION_ID=12\n": {"note signature-missing", "error host"},
 		"ID=fedora\nVERSION_ID=13\n": {"note signature-missing", "error host"},
 	} {
-		found := verify(t, m.bytes, image.Options{Host: host(t, text)})
+		found := verify(t, m.Bytes, image.Options{Host: host(t, text)})
 		if diff := cmp.Diff(want, summary(found)); diff != "" {
 			t.Errorf("host %q (-want +got):\n%s", text, diff)
 		}
@@ -192,17 +193,17 @@ func TestHost(t *testing.T) {
 
 // TestSidecars looks at bare file systems with files beside them.
 func TestSidecars(t *testing.T) {
-	signer := generate(t, keys.RSA2048, "signer")
-	data := renderEROFS(t, content("tool").Tree)
-	hash, root := hashTree(t, data)
+	signer := disk.Generate(t, keys.RSA2048, "signer")
+	data := disk.RenderEROFS(t, disk.Content("tool").Tree)
+	hash, root := disk.HashTree(t, data)
 	text := []byte(hex.EncodeToString(root) + "\n")
-	p7s, err := signer.key.SignPKCS7(t.Context(), text[:len(text)-1], signer.certificate, pkcs7.Options{})
+	p7s, err := signer.Key.SignPKCS7(t.Context(), text[:len(text)-1], signer.Certificate, pkcs7.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	bad := bytes.Clone(data)
 	bad[len(bad)-100] ^= 1
-	gpt := recipe{signature: signedBy(t, signer)}.make(t)
+	gpt := disk.Recipe{Signature: disk.SignedBy(t, signer)}.Make(t)
 	for _, test := range []struct {
 		name     string
 		image    []byte
@@ -220,9 +221,9 @@ func TestSidecars(t *testing.T) {
 		{"for usr", data, map[string][]byte{"tool.verity": hash, "tool.usrhash": text}, 262, []string{"warning sidecar-incomplete"}},
 		{"misnamed", data, map[string][]byte{"tool.raw.verity": hash, "tool.raw.roothash": text}, 262, []string{"warning sidecar-name"}},
 		{"not hexadecimal", data, map[string][]byte{"tool.verity": hash, "tool.roothash": []byte("zz")}, 262, []string{"error sidecar-broken"}},
-		{"beside a table", gpt.bytes, map[string][]byte{"tool.verity": hash}, 262, []string{"error sidecar-with-table"}},
-		{"root hash beside a table", gpt.bytes, map[string][]byte{"tool.roothash": []byte(hex.EncodeToString(gpt.root))}, 262, nil},
-		{"other root hash beside a table", gpt.bytes, map[string][]byte{"tool.roothash": bytes.Repeat([]byte("ab"), 32)}, 262,
+		{"beside a table", gpt.Bytes, map[string][]byte{"tool.verity": hash}, 262, []string{"error sidecar-with-table"}},
+		{"root hash beside a table", gpt.Bytes, map[string][]byte{"tool.roothash": []byte(hex.EncodeToString(gpt.Root))}, 262, nil},
+		{"other root hash beside a table", gpt.Bytes, map[string][]byte{"tool.roothash": bytes.Repeat([]byte("ab"), 32)}, 262,
 			[]string{"error signature-broken", "error sidecar-broken", "warning signature-untrusted", "error tree-root"}},
 	} {
 		path := writeImage(t, "tool.raw", test.image)
@@ -231,7 +232,7 @@ func TestSidecars(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		found := verifyFile(t, path, image.Options{Certificates: []*x509.Certificate{signer.certificate}, Systemd: test.systemd})
+		found := verifyFile(t, path, image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Systemd: test.systemd})
 		if diff := cmp.Diff(test.findings, summary(found)); diff != "" {
 			t.Errorf("%s: findings (-want +got):\n%s", test.name, diff)
 		}
