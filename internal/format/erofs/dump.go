@@ -106,7 +106,7 @@ func (d *describer) inode(v visit) error {
 	if i.Format.Extended() {
 		layout, head = &ExtendedInode{}, extendedSize
 	}
-	d.add(span.Span{Offset: i.at, Length: head}, fmt.Sprintf("inode %d %s", i.NID, v.path), d.fields(layout))
+	d.add(span.Span{Offset: i.at, Length: head}, fmt.Sprintf("inode %d %s", i.NID&^metaboxBit, v.path), d.fields(layout))
 	d.add(span.Span{Offset: i.at + head, Length: i.xattrSize}, "extended attributes", d.xattrBody)
 	if !i.Mode.IsRegular() && !i.Mode.IsDir() && i.Mode.Type() != tree.TypeSymlink {
 		return nil

@@ -2,6 +2,7 @@ package erofs_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,6 +32,11 @@ func explore(image []byte) error {
 	}
 	if findings := f.Check(); len(findings) > 0 {
 		err = findings[0]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if findings := f.CheckData(ctx); len(findings) > 0 && ctx.Err() == nil {
+		err = errors.Join(err, findings[0])
 	}
 	f.Describe(io.Discard)
 	if t, e := f.Tree(); e != nil {
@@ -71,6 +77,9 @@ func FuzzOpen(f *testing.F) {
 		opts := options()
 		opts.BlockSize = 512
 		f.Add(render(f, make(), opts))
+	}
+	for name := range corpus() {
+		f.Add(corpusImage(f, name))
 	}
 	f.Fuzz(func(t *testing.T, image []byte) {
 		err := explore(withChecksum(image))

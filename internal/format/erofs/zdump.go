@@ -114,14 +114,23 @@ func (x *extents) describe(out *printer, p []byte) {
 		if x.record > int64(len(p)) {
 			break
 		}
-		text := "cut short"
-		if e, err := x.load(k); err == nil {
-			text = fmt.Sprintf("%d bytes at %#x, form %d, for %d", e.length(), e.start(), e.Length>>extentFormShift, e.offset())
-		}
-		out.line(p[:x.record], fmt.Sprintf("Extent %d", k), text)
+		out.line(p[:x.record], fmt.Sprintf("Extent %d", k), x.describeExtent(k))
 		p = p[x.record:]
 	}
 	if len(p) > 0 {
 		out.line(p, "More extents", "")
 	}
+}
+
+func (x *extents) describeExtent(k int64) string {
+	e, err := x.load(k)
+	at := e.offset()
+	if err == nil && x.record <= shortExtent {
+		at = k << x.bits
+		_, e, _, err = x.search(at)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%d bytes at %#x, form %d, for %d", e.length(), e.start(), e.Length>>extentFormShift, at)
 }

@@ -102,7 +102,7 @@ func (x *indexes) loadFull(n int64) (l lcluster, err error) {
 
 // pcluster implements finder. Heads are found by going from index to index, no
 // matter what distances are there, which takes no longer than decoding; but the
-// distances that Linux goes by must not lead anywhere else.
+// distances that Linux goes by must not lead to another head.
 func (x *indexes) pcluster(off int64) (p pcluster, err error) {
 	n, head, err := x.headOf(off)
 	if err != nil {
@@ -161,38 +161,19 @@ func (x *indexes) steps() int64 { return maxDecoded>>x.bits + 2 }
 
 // headOf returns the lcluster in which the pcluster with the byte off starts.
 func (x *indexes) headOf(off int64) (n int64, l lcluster, err error) {
-	n = off >> x.bits
-	if l, err = x.load(n); err != nil {
-		return n, l, err
-	}
-	if l.head() {
-		if off-n<<x.bits >= l.offset {
-			return n, l, nil
-		}
-		l = lcluster{kind: NonheadLcluster, back: 1}
-	}
-	reach := n - l.back // how far back all distances so far agree to go
-	for limit := x.steps(); ; limit-- {
-		if l.back == 0 {
-			return n, l, corrupt("index %d has a distance of 0", n)
-		}
-		if reach = min(reach, n-l.back); reach < 0 {
-			return n, l, corrupt("index %d points before the first", n)
-		}
-		if limit == 0 {
-			return n, l, unsupported("a pcluster over %d lclusters", x.steps())
-		}
-		n--
+	first := off >> x.bits
+	for n = first; n >= 0 && first-n <= x.steps(); n-- {
 		if l, err = x.load(n); err != nil {
 			return n, l, err
 		}
-		if l.head() && n > reach {
-			return n, l, corrupt("an index points behind lcluster %d, where its pcluster starts", n)
-		}
-		if l.head() {
+		if l.head() && n<<x.bits+l.offset <= off {
 			return n, l, nil
 		}
 	}
+	if n < 0 {
+		return n, l, corrupt("no pcluster starts before index %d", first)
+	}
+	return n, l, unsupported("a pcluster over %d lclusters", x.steps())
 }
 
 // extentOf returns where in the file the next pcluster starts and how many
@@ -209,6 +190,9 @@ func (x *indexes) extentOf(n int64, head lcluster) (end, blocks int64, err error
 		}
 		if l.head() {
 			return k<<x.bits + l.offset, blocks, nil
+		}
+		if l.back < 1 || l.back > k-n {
+			return 0, 0, corrupt("index %d has its head %d before, and not %d", k, l.back, k-n)
 		}
 		if k == n+1 && x.header.Advise&bigAdvise(head.kind) != 0 {
 			blocks = l.blocks
