@@ -32,6 +32,7 @@ const (
 	maxSymlink      = 4095                       // PATH_MAX without its NUL
 	maxVolumeName   = 15                         // older kernels insist on a NUL
 	maxFileSize     = 1 << 62                    // so that sums do not overflow
+	metaboxBit      = 1 << 63                    // EROFS_DIRENT_NID_METABOX_BIT
 )
 
 // FeatureCompat is a set of features that a reader may ignore.
@@ -144,6 +145,9 @@ const (
 	CompressedCompact                   // compressed, packed indexes
 	ChunkBased                          // a table of chunks behind the inode
 )
+
+// Compressed reports whether the data is compressed.
+func (l DataLayout) Compressed() bool { return l == CompressedFull || l == CompressedCompact }
 
 // String gives the layout's name.
 func (l DataLayout) String() string {
