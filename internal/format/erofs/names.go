@@ -13,16 +13,16 @@ import (
 // It reads directories and nothing else, which for a large image is a small
 // part of what Tree reads.
 func (f *FS) Names(see func(dir, name string, kind tree.Mode) error) error {
-	windowed := *f
-	windowed.r = &window{r: f.r, size: f.size}
-	w := newWalker(&windowed)
+	ahead := *f
+	ahead.r = &readAhead{r: f.r, size: f.size}
+	w := newWalker(&ahead)
 	root := w.visit(visit{path: "/", entry: DirEntry{NID: f.rootNID, Type: DirType}})
 	return w.names(root, see)
 }
 
-// window is a reader that reads more than it is asked for and keeps that: the
+// readAhead is a reader that reads more than it is asked for and keeps that: the
 // entries of a small directory stand behind its inode.
-type window struct {
+type readAhead struct {
 	r    io.ReaderAt
 	size int64
 	at   int64
@@ -31,7 +31,7 @@ type window struct {
 }
 
 // ReadAt is io.ReaderAt's, but for one goroutine.
-func (w *window) ReadAt(p []byte, offset int64) (int, error) {
+func (w *readAhead) ReadAt(p []byte, offset int64) (int, error) {
 	if len(p) > len(w.buf)/2 {
 		return w.r.ReadAt(p, offset)
 	}
