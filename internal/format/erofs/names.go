@@ -13,9 +13,11 @@ import (
 // It reads directories and nothing else, which for a large image is a small
 // part of what Tree reads.
 func (f *FS) Names(see func(dir, name string, kind tree.Mode) error) error {
-	ahead := *f
-	ahead.r = &readAhead{r: f.r, size: f.size}
-	w := newWalker(&ahead)
+	ahead, err := Open(&readAhead{r: f.r, size: f.size}, f.size)
+	if err != nil {
+		return err
+	}
+	w := newWalker(ahead)
 	root := w.visit(visit{path: "/", entry: DirEntry{NID: f.rootNID, Type: DirType}})
 	return w.names(root, see)
 }
