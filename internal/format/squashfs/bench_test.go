@@ -36,9 +36,9 @@ func list(image string) (int, error) {
 		return 0, err
 	}
 	n := 0
-	err = fs.WalkDir(fsys, ".", func(path string, e fs.DirEntry, err error) error {
+	err = fsys.Walk(func(string, fs.DirEntry) error {
 		n++
-		return err
+		return nil
 	})
 	return n, err
 }
@@ -46,7 +46,7 @@ func list(image string) (int, error) {
 func BenchmarkList(b *testing.B) {
 	image := sixteenThousand(b)
 	for b.Loop() {
-		if n, err := list(image); n != 16083 || err != nil {
+		if n, err := list(image); n != 16082 || err != nil {
 			b.Fatalf("list = %d, %v", n, err)
 		}
 	}

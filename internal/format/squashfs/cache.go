@@ -16,12 +16,16 @@ type cache struct {
 	order  list.List // of *block, the last used first
 }
 
-// block is an unpacked block.
+// block is an unpacked block. Metadata is text, as names can then be parts of
+// it; data is bytes.
 type block struct {
 	at   int64
 	data []byte
+	text string
 	next int64 // where on disk the block behind it starts
 }
+
+func (b *block) size() int { return cap(b.data) + len(b.text) }
 
 func newCache(max int) *cache {
 	return &cache{max: max, blocks: make(map[int64]*list.Element)}
@@ -45,10 +49,10 @@ func (c *cache) add(b *block) {
 		return // another goroutine was faster
 	}
 	c.blocks[b.at] = c.order.PushFront(b)
-	c.size += cap(b.data)
+	c.size += b.size()
 	for c.size > c.max {
 		oldest := c.order.Remove(c.order.Back()).(*block)
 		delete(c.blocks, oldest.at)
-		c.size -= cap(oldest.data)
+		c.size -= oldest.size()
 	}
 }

@@ -27,7 +27,7 @@
 // from a broken one, but not read.
 //
 // Nothing is allocated by a number from the image before that number is
-// checked. Unpacked blocks are kept in two caches of together 40 MiB at most.
+// checked. Unpacked blocks are kept in caches of together 41 MiB at most.
 // A directory that two entries lead to is an error, as it would let a walk go
 // on for ever; so is a tree of more than 4 Mi entries.
 //

@@ -22,17 +22,15 @@ type Stat struct {
 	Links    uint32
 	Device   tree.Device // of block and character devices
 
-	fs   *FS
 	node *inode
 }
 
 // Xattrs reads the extended attributes, sorted by name.
-func (s *Stat) Xattrs() ([]tree.Xattr, error) { return s.fs.xattrsOf(s.node) }
+func (s *Stat) Xattrs() ([]tree.Xattr, error) { return s.node.fs.xattrsOf(s.node) }
 
 // info implements fs.FileInfo.
 type info struct {
 	name string
-	fs   *FS
 	node *inode
 }
 
@@ -45,32 +43,29 @@ func (i info) Sys() any {
 	n := i.node
 	return &Stat{
 		Inode: n.number, Mode: n.treeMode(), UID: n.uid, GID: n.gid, Links: n.links,
-		Device: n.treeDevice(), fs: i.fs, node: n,
+		Device: n.treeDevice(), node: n,
 	}
 }
 
-// dirEntryOf implements fs.DirEntry. The inode is read when Info asks for it.
-type dirEntryOf struct {
-	fs  *FS
-	dir *inode
-	entry
-}
+// Name returns the last part of the path.
+func (e *entry) Name() string { return e.name }
 
-func (e dirEntryOf) Name() string { return e.name }
-func (e dirEntryOf) IsDir() bool  { return e.kind == typeDir }
-func (e dirEntryOf) Type() fs.FileMode {
-	return (&inode{kind: e.kind}).treeMode().FileMode().Type()
-}
+// IsDir reports whether the entry is a directory.
+func (e *entry) IsDir() bool { return e.kind == typeDir }
 
-func (e dirEntryOf) Info() (fs.FileInfo, error) {
-	n, err := e.fs.child(e.dir, e.entry)
+// Type returns the type bits.
+func (e *entry) Type() fs.FileMode { return e.kind.treeType().FileMode().Type() }
+
+// Info reads the inode.
+func (e *entry) Info() (fs.FileInfo, error) {
+	n, err := e.dir.fs.child(e)
 	if err != nil {
 		return nil, err
 	}
-	return info{e.name, e.fs, n}, nil
+	return info{e.name, n}, nil
 }
 
-func (e dirEntryOf) String() string { return fs.FormatDirEntry(e) }
+func (e *entry) String() string { return fs.FormatDirEntry(e) }
 
 // maxLinks is how many symbolic links a path may lead through (as on Linux).
 const maxLinks = 40
@@ -123,7 +118,7 @@ func (fs *FS) step(dir *inode, part string) (*inode, error) {
 	if !ok {
 		return nil, errNotExist
 	}
-	return fs.child(dir, e)
+	return fs.child(&e)
 }
 
 var errNotExist = fs.ErrNotExist
@@ -147,7 +142,7 @@ func (fsys *FS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := info{path.Base(name), fsys, n}
+	i := info{path.Base(name), n}
 	if n.kind == typeDir {
 		return &openDir{info: i}, nil
 	}
@@ -161,7 +156,7 @@ func (fsys *FS) Stat(name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return info{path.Base(name), fsys, n}, nil
+	return info{path.Base(name), n}, nil
 }
 
 // Lstat is Stat, but does not follow the last symbolic link.
@@ -170,7 +165,7 @@ func (fsys *FS) Lstat(name string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return info{path.Base(name), fsys, n}, nil
+	return info{path.Base(name), n}, nil
 }
 
 // ReadLink returns the target of the named symbolic link.
@@ -212,10 +207,49 @@ func (fsys *FS) dirEntries(n *inode) ([]fs.DirEntry, error) {
 		return nil, err
 	}
 	list := make([]fs.DirEntry, len(entries))
-	for i, e := range entries {
-		list[i] = dirEntryOf{fsys, n, e}
+	for i := range entries {
+		list[i] = &entries[i]
 	}
 	return list, nil
+}
+
+// Walk calls visit for every file below the root, a directory before what is
+// in it, entries in the order of their names. Paths have no slash at the
+// start. It is what fs.WalkDir does, in two thirds of the time, as it needs to
+// look up no path. Walk stops at the first error other than fs.SkipDir.
+func (fsys *FS) Walk(visit func(path string, e fs.DirEntry) error) error {
+	defer fsys.readAhead()()
+	return fsys.walk("", fsys.root, 0, visit)
+}
+
+func (fsys *FS) walk(prefix string, dir *inode, depth int, visit func(string, fs.DirEntry) error) error {
+	if depth > maxDepth {
+		return errTooDeep
+	}
+	list, err := fsys.entries(dir)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		e := &list[i]
+		path := prefix + e.name
+		switch err := visit(path, e); {
+		case err == fs.SkipDir:
+			continue
+		case err != nil:
+			return err
+		case e.kind != typeDir:
+			continue
+		}
+		n, err := fsys.child(e)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if err := fsys.walk(path+"/", n, depth+1, visit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openFile implements fs.File, io.ReaderAt and io.Seeker.
@@ -265,7 +299,7 @@ func (d *openDir) Read([]byte) (int, error) {
 
 func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	if !d.read {
-		list, err := d.info.fs.dirEntries(d.info.node)
+		list, err := d.info.node.fs.dirEntries(d.info.node)
 		if err != nil {
 			return nil, &fs.PathError{Op: "readdir", Path: d.info.name, Err: err}
 		}

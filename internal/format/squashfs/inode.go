@@ -1,6 +1,7 @@
 package squashfs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 // inode is an inode of any type, without what follows its fixed fields.
 type inode struct {
+	fs     *FS
 	ref    Ref
 	kind   inodeType // basic
 	extra  bool      // whether the inode on disk is an extended one
@@ -52,11 +54,11 @@ func (fs *FS) inode(ref Ref) (*inode, error) {
 // readInode reads the inode at the cursor, and leaves the cursor behind its
 // fixed fields.
 func (fs *FS) readInode(c *cursor) (*inode, error) {
-	var h inodeHeader
-	if err := c.decode(&h); err != nil {
+	h, err := c.inodeHeader()
+	if err != nil {
 		return nil, err
 	}
-	n := &inode{kind: h.Type, mode: h.Mode, time: h.Time, number: h.Number, links: 1, xattr: none32}
+	n := &inode{fs: fs, kind: h.Type, mode: h.Mode, time: h.Time, number: h.Number, links: 1, xattr: none32}
 	if h.Type > typeSocket && h.Type <= typeSocket+extended {
 		n.kind, n.extra = h.Type-extended, true
 	}
@@ -73,6 +75,23 @@ func (fs *FS) readInode(c *cursor) (*inode, error) {
 	n.tail = c.position()
 	return n, fs.checkInode(n)
 }
+
+// inodeHeader is decode for what every inode starts with.
+func (c *cursor) inodeHeader() (h inodeHeader, err error) {
+	p := c.buf[:inodeHeaderSize]
+	if err := c.read(p); err != nil {
+		return h, err
+	}
+	h.Type = inodeType(binary.LittleEndian.Uint16(p))
+	h.Mode = binary.LittleEndian.Uint16(p[2:])
+	h.UID = binary.LittleEndian.Uint16(p[4:])
+	h.GID = binary.LittleEndian.Uint16(p[6:])
+	h.Time = binary.LittleEndian.Uint32(p[8:])
+	h.Number = binary.LittleEndian.Uint32(p[12:])
+	return h, nil
+}
+
+const inodeHeaderSize = 16
 
 func (fs *FS) readFields(c *cursor, n *inode) error {
 	switch n.kind {
@@ -197,10 +216,14 @@ func (fs *FS) blockCount(n *inode) int64 {
 
 // treeMode returns type and permission bits.
 func (n *inode) treeMode() tree.Mode {
-	types := [...]tree.Mode{
+	return n.kind.treeType() | tree.Mode(n.mode).Perm()
+}
+
+// treeType returns the type bits of a basic type.
+func (t inodeType) treeType() tree.Mode {
+	return [...]tree.Mode{
 		tree.TypeDir, tree.TypeRegular, tree.TypeSymlink, tree.TypeBlock, tree.TypeChar, tree.TypeFIFO, tree.TypeSocket,
-	}
-	return types[n.kind-typeDir] | tree.Mode(n.mode).Perm()
+	}[t-typeDir]
 }
 
 func (n *inode) modTime() time.Time { return time.Unix(int64(n.time), 0) }

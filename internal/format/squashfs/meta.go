@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"sextant/internal/fault"
 	"sextant/internal/span"
@@ -26,9 +27,8 @@ func (fs *FS) metadata(at, end int64) (*block, error) {
 	if err := (span.Span{Offset: at, Length: metadataHeader}).Within(end); err != nil {
 		return nil, corrupt("metadata block: %w", err)
 	}
-	var room [metadataHeader + metadataSize]byte
-	raw := room[:min(int64(len(room)), end-at)]
-	if err := fs.readAt(raw, at); err != nil {
+	raw, err := fs.raw(at, min(metadataHeader+metadataSize, end-at))
+	if err != nil {
 		return nil, err
 	}
 	b, err := fs.unpackMetadata(at, raw)
@@ -52,18 +52,80 @@ func (fs *FS) unpackMetadata(at int64, raw []byte) (*block, error) {
 	packed := raw[metadataHeader:][:size]
 	b := &block{at: at, next: at + metadataHeader + int64(size)}
 	if header&storedMetadata != 0 {
-		b.data = slices.Clone(packed)
+		b.text = string(packed)
 		return b, nil
 	}
-	data, err := fs.unpack(make([]byte, 0, metadataSize), packed)
+	room, ok := fs.rooms.Get().(*[metadataSize]byte)
+	if !ok {
+		room = new([metadataSize]byte)
+	}
+	defer fs.rooms.Put(room)
+	data, err := fs.unpack(room[:0], packed)
 	if err != nil {
 		return nil, fmt.Errorf("unpack %s: %w: %w", fs.super.Compression, err, fault.ErrCorrupt)
 	}
 	if len(data) > metadataSize {
 		return nil, corrupt("%w", errTooLong)
 	}
-	b.data = data
+	b.text = string(data)
 	return b, nil
+}
+
+// readAhead unpacks the blocks of the inode table in a goroutine of its own,
+// for a walk that needs most of them. It must be stopped before the caller's
+// caller can close the image.
+func (fs *FS) readAhead() (stop func()) {
+	var halt atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		unpacked := 0
+		for at := fs.inodes.Offset; at < fs.inodes.End() && unpacked < metaCacheSize/2 && !halt.Load(); {
+			b, err := fs.metadata(at, fs.inodes.End())
+			if err != nil {
+				return // whoever needs the block finds out
+			}
+			unpacked += len(b.text)
+			at = b.next
+		}
+	}()
+	return func() {
+		halt.Store(true)
+		<-done
+	}
+}
+
+// rawSize is how much of the image is read for one metadata block, as others
+// near it are likely to follow.
+const rawSize = 32 << 10
+
+// raw returns n bytes of the image, at most rawSize, which must not be changed.
+func (fs *FS) raw(at, n int64) ([]byte, error) {
+	start := at / rawSize * rawSize
+	first, err := fs.rawBlock(start)
+	if err != nil {
+		return nil, err
+	}
+	if at+n <= start+rawSize {
+		return first[at-start:][:n], nil
+	}
+	second, err := fs.rawBlock(start + rawSize)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(first[at-start:], second[:at+n-start-rawSize]), nil
+}
+
+func (fs *FS) rawBlock(start int64) ([]byte, error) {
+	if b, ok := fs.rawCache.find(start); ok {
+		return b.data, nil
+	}
+	p := make([]byte, min(rawSize, fs.size-start))
+	if err := fs.readAt(p, start); err != nil {
+		return nil, err
+	}
+	fs.rawCache.add(&block{at: start, data: p})
+	return p, nil
 }
 
 // readAt fills p from the image.
@@ -98,8 +160,8 @@ func (fs *FS) cursor(table span.Span, p position) (*cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.offset > len(b.data) {
-		return nil, corrupt("offset %d in a metadata block of %d bytes at %d", p.offset, len(b.data), p.at)
+	if p.offset > len(b.text) {
+		return nil, corrupt("offset %d in a metadata block of %d bytes at %d", p.offset, len(b.text), p.at)
 	}
 	return &cursor{fs: fs, end: table.End(), block: b, offset: p.offset}, nil
 }
@@ -127,7 +189,7 @@ func (fs *FS) cursorAt(table span.Span, ref Ref) (*cursor, error) {
 // position returns where the cursor stands. At the end of a block that is the
 // start of the next one.
 func (c *cursor) position() position {
-	if c.offset == len(c.block.data) {
+	if c.offset == len(c.block.text) {
 		return position{c.block.next, 0}
 	}
 	return position{c.block.at, c.offset}
@@ -137,15 +199,15 @@ func (c *cursor) position() position {
 func (c *cursor) atEnd() bool { return c.position() == position{c.end, 0} }
 
 // chunk returns the bytes up to the end of the block, at least one.
-func (c *cursor) chunk() ([]byte, error) {
-	for c.offset == len(c.block.data) {
+func (c *cursor) chunk() (string, error) {
+	for c.offset == len(c.block.text) {
 		b, err := c.fs.metadata(c.block.next, c.end)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
 		c.block, c.offset = b, 0
 	}
-	return c.block.data[c.offset:], nil
+	return c.block.text[c.offset:], nil
 }
 
 // read fills p.
@@ -186,11 +248,12 @@ func (c *cursor) decode(v any) error {
 	return err
 }
 
-// text reads n bytes, which the caller must have limited.
+// text reads n bytes, which the caller must have limited. What lies in one
+// block is not copied.
 func (c *cursor) text(n int) (string, error) {
-	if b := c.block.data[c.offset:]; len(b) >= n {
+	if s := c.block.text[c.offset:]; len(s) >= n {
 		c.offset += n
-		return string(b[:n]), nil
+		return s[:n], nil
 	}
 	p := make([]byte, n)
 	err := c.read(p)

@@ -13,6 +13,7 @@ import (
 
 const (
 	metaCacheSize = 24 << 20
+	rawCacheSize  = 1 << 20
 	dataCacheSize = 16 << 20
 
 	// maxEntries is the largest number of directory entries that Tree and
@@ -37,7 +38,8 @@ type FS struct {
 	xattrs              span.Span
 	root                *inode
 
-	metaCache, dataCache *cache
+	metaCache, rawCache, dataCache *cache
+	rooms                          sync.Pool // to unpack metadata into
 
 	mu     sync.Mutex
 	listed int64       // bytes of all listings that were entered
@@ -52,7 +54,7 @@ type FS struct {
 func Open(r io.ReaderAt, size int64) (*FS, error) {
 	fs := &FS{
 		r: r, size: size,
-		metaCache: newCache(metaCacheSize), dataCache: newCache(dataCacheSize),
+		metaCache: newCache(metaCacheSize), rawCache: newCache(rawCacheSize), dataCache: newCache(dataCacheSize),
 		parent: make(map[Ref]way),
 	}
 	if err := fs.open(); err != nil {
@@ -174,7 +176,7 @@ func (fs *FS) metadataStored(at int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.data, nil
+	return []byte(b.text), nil
 }
 
 // openTables finds the tables from the last to the first, as each must end

@@ -183,6 +183,33 @@ func TestFS(t *testing.T) {
 	}
 }
 
+// TestWalk compares Walk with fs.WalkDir.
+func TestWalk(t *testing.T) {
+	m := newMaker(t)
+	m.names()
+	m.file("zero", nil)
+	fsys := open(t, mksquashfs(t, m.dir))
+	var want, got []string
+	m.must(fs.WalkDir(fsys, ".", func(path string, e fs.DirEntry, err error) error {
+		if path == "." {
+			return err
+		}
+		if want = append(want, path+" "+e.Type().String()); path == "many" {
+			return fs.SkipDir
+		}
+		return err
+	}))
+	m.must(fsys.Walk(func(path string, e fs.DirEntry) error {
+		if got = append(got, path+" "+e.Type().String()); path == "many" {
+			return fs.SkipDir
+		}
+		return nil
+	}))
+	if diff := cmp.Diff(want, got); diff != "" || len(want) < 70 {
+		t.Errorf("Walk, %d names (-WalkDir +Walk):\n%s", len(want), diff)
+	}
+}
+
 func TestPaths(t *testing.T) {
 	m := newMaker(t)
 	m.mkdir("dir")

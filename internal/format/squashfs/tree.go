@@ -10,6 +10,7 @@ import (
 // Tree returns the whole file system as a tree. Names of one inode lead to one
 // tree.Inode. Contents are read from the image when they are asked for.
 func (fs *FS) Tree() (*tree.Tree, error) {
+	defer fs.readAhead()()
 	b := builder{fs: fs, nodes: make(map[uint32]built)}
 	root, err := b.node(fs.root)
 	if err != nil {
@@ -73,15 +74,15 @@ func (b *builder) fill(path *trail, dir *inode, into *tree.Inode) error {
 	if b.entries += len(list); b.entries > maxEntries {
 		return errTooMany
 	}
-	for _, e := range list {
-		if err := b.add(path.down(e.name), dir, into, e); err != nil {
+	for i := range list {
+		if err := b.add(path.down(list[i].name), into, &list[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *builder) add(path *trail, dir *inode, into *tree.Inode, e entry) error {
+func (b *builder) add(path *trail, into *tree.Inode, e *entry) error {
 	if known, ok := b.nodes[e.number]; ok && known.ref == e.ref && e.kind != typeDir {
 		return into.Put(e.name, known.node)
 	} else if ok {
@@ -90,7 +91,7 @@ func (b *builder) add(path *trail, dir *inode, into *tree.Inode, e entry) error 
 	if path.depth > maxDepth {
 		return errTooDeep
 	}
-	n, err := b.fs.child(dir, e)
+	n, err := b.fs.child(e)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path.up, err)
 	}
