@@ -9,6 +9,7 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/format/erofs"
+	"sextant/internal/span"
 	"sextant/internal/tree"
 )
 
@@ -111,4 +112,10 @@ func (f erofsFS) check(context.Context) (list []flaw, err error) {
 		list = append(list, flaw{err: finding})
 	}
 	return list, nil
+}
+
+// Size returns the bytes that the file system takes. mksquashfs fills its
+// last 4096.
+func (f squashFS) Size() int64 {
+	return span.AlignUp(int64(f.Superblock().BytesUsed), 4096)
 }

@@ -60,7 +60,7 @@ func (m *Image) Verify(ctx context.Context, opts Options) (*Checked, error) {
 	v := &verifier{ctx: ctx, m: m, opts: opts, found: &Checked{Report: &report.Report{}}}
 	v.situation.Release = opts.Systemd
 	v.readFiles()
-	for _, step := range []func() error{v.table, v.sidecar, v.partitions, v.policy, v.volumes, v.extension, v.gaps} {
+	for _, step := range []func() error{v.table, v.sidecar, v.partitions, v.policy, v.volumes, v.extension, v.gaps, v.whole} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -134,4 +134,14 @@ func (v *verifier) orFinding(rule verdict.Rule, place string, err error) error {
 		return fmt.Errorf("%s: %w", place, err)
 	}
 	return nil
+}
+
+// whole checks that the image is as long as it was: the partition table, which
+// is read first, would not show that its end is gone.
+func (v *verifier) whole() error {
+	if v.m.Dir {
+		return nil
+	}
+	_, err := v.m.r.ReadAt(make([]byte, 1), v.m.Size-1)
+	return err
 }

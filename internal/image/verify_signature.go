@@ -1,9 +1,11 @@
 package image
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"strings"
 
 	"sextant/internal/fault"
 	"sextant/internal/format/pkcs7"
@@ -42,11 +44,29 @@ func (v *verifier) signature(g *guard) error {
 	certificate := certificates[0]
 	v.found.Good("signature", "by %s, certificate %s", certificate.Subject, keys.Fingerprint(certificate))
 	v.certificate(g, certificate)
+	v.embedded(signed, certificate)
+	for _, text := range signed.KernelRefusals() {
+		v.add(verdict.SignatureKernel, "signature", "Linux itself does not take it, only user space does: %s", text)
+	}
 	return nil
 }
 
-// addTrust notes a finding about the signature, which is an error where the user named
-// the certificates.
+// embedded warns where a certificate inside the signature says it is the
+// signer's, and is another.
+func (v *verifier) embedded(signed *pkcs7.SignedData, signer *x509.Certificate) {
+	for _, der := range signed.Certificates {
+		c, err := x509.ParseCertificate(der)
+		switch {
+		case err != nil:
+			v.add(verdict.SignatureEmbedded, "signature", "a certificate inside cannot be read: %w", err)
+		case !bytes.Equal(der, signer.Raw) && (bytes.Equal(c.RawSubject, signer.RawSubject) || len(signed.Signers) == 1 && len(signed.Certificates) == 1):
+			v.add(verdict.SignatureEmbedded, "signature", "the certificate inside, with SHA-256 %s, is not the signer's", keys.Fingerprint(c))
+		}
+	}
+}
+
+// addTrust notes a finding about the signature, which is an error where the
+// user named the certificates.
 func (v *verifier) addTrust(rule verdict.Rule, err error) {
 	outcome, source := v.situation.Outcome(rule)
 	severity := outcome.Severity()
@@ -56,8 +76,8 @@ func (v *verifier) addTrust(rule verdict.Rule, err error) {
 	v.put(severity, outcome, report.Finding{ID: string(rule), Place: "signature", Text: err.Error(), Rule: source, Cause: err})
 }
 
-// withoutWord takes the plain "untrusted" off an error that has said it with
-// more words.
+// withoutWord takes off an error what goes without saying: that there is one
+// signer, and at the end the plain "untrusted".
 func withoutWord(err error) error { return trustError{err} }
 
 type trustError struct{ error }
@@ -65,17 +85,16 @@ type trustError struct{ error }
 func (e trustError) Unwrap() error { return e.error }
 
 func (e trustError) Error() string {
-	text := e.error.Error()
-	suffix := ": " + fault.ErrUntrusted.Error()
-	if len(text) > len(suffix) && text[len(text)-len(suffix):] == suffix {
-		return text[:len(text)-len(suffix)]
-	}
-	return text
+	text := strings.TrimPrefix(e.error.Error(), "signer 1 of 1: ")
+	return strings.TrimSuffix(text, ": "+fault.ErrUntrusted.Error())
 }
 
 // certificate warns of what systemd does not look at.
 func (v *verifier) certificate(g *guard, c *x509.Certificate) {
-	if print := g.signed.Fingerprint; print != "" && print != keys.Fingerprint(c) {
+	switch print := g.signed.Fingerprint; {
+	case print == "" && g.sealed != v.m.Beside.Signature:
+		v.add(verdict.SignatureFingerprint, g.sealed, "there is no certificateFingerprint that can be read")
+	case print != "" && print != keys.Fingerprint(c):
 		v.add(verdict.SignatureFingerprint, g.sealed, "certificateFingerprint is %s, the certificate's is %s", print, keys.Fingerprint(c))
 	}
 	if !v.opts.Now.IsZero() {

@@ -52,6 +52,8 @@ const (
 	SignatureUntrusted   Rule = "signature-untrusted"   // no trusted certificate vouches
 	SignatureIgnored     Rule = "signature-ignored"     // the release does not look at it
 	SignatureFingerprint Rule = "signature-fingerprint" // certificateFingerprint is another certificate's
+	SignatureEmbedded    Rule = "signature-embedded"    // a certificate inside is not the signer's
+	SignatureKernel      Rule = "signature-kernel"      // only user space can check it
 	CertificateDates     Rule = "certificate-dates"     // expired, or not yet valid
 	CertificateKey       Rule = "certificate-key"       // a short key
 )
@@ -76,3 +78,42 @@ const (
 	Nothing             Rule = "nothing-to-merge"     // nothing in the hierarchies
 	Unsupported         Rule = "unsupported"          // not looked at
 )
+
+// Brief says in a few words what is wrong, for the rules that keep an image
+// from being merged as it should be; "" for all others.
+func (r Rule) Brief() string { return briefs()[r] }
+
+func briefs() map[Rule]string {
+	return map[Rule]string{
+		TableIgnored:       "the protective MBR hides the partition table",
+		TableSectors:       "nothing tells the sector size",
+		PartitionMissing:   "there is no root and no usr partition to use",
+		PartitionGeneric:   "several partitions could be the root",
+		PartitionAlone:     "a partition lacks the one that it is for",
+		PartitionMixed:     "root and usr partition do not go together",
+		PolicyBroken:       "the image policy does not allow it",
+		PolicyWord:         "it does not know the words of the image policy",
+		SidecarWithTable:   "a hash tree lies beside a partition table",
+		SidecarBroken:      "a file beside the image does not fit",
+		TreeUnused:         "it does not use the hash tree",
+		TreeSuperblock:     "the hash tree cannot be read",
+		TreeBlockSize:      "Linux does not take the block size",
+		TreeSize:           "the data is shorter than the hash tree says",
+		TreeRoot:           "the root hash does not match",
+		TreeBlock:          "blocks do not match the hash tree",
+		SignatureBroken:    "the signature partition cannot be read",
+		SignaturePKCS7:     "the signature cannot be read",
+		SignatureUntrusted: "no trusted certificate vouches for it",
+		SignatureIgnored:   "it does not look at the signature",
+		FileSystemUnknown:  "there is no file system that is known",
+		FileSystemBroken:   "the file system is broken",
+		ReleaseMissing:     "there is no extension-release file",
+		ReleaseName:        "no extension-release file fits its name",
+		ReleaseCutName:     "no extension-release file fits its name",
+		ReleaseAmbiguous:   "several extension-release files fit its name",
+		ReleaseContent:     "its extension-release fits no host",
+		OSRelease:          "it has /usr/lib/os-release",
+		Confext:            "it knows no configuration extensions",
+		HostMisfit:         "it is not for the host",
+	}
+}

@@ -86,6 +86,8 @@ func trustRows() []row {
 		{SignatureUntrusted, 259, VerityAllowed, Unchecked, activate},
 		{SignatureIgnored, 252, Always, Unchecked, sigPart},
 		{SignatureFingerprint, 252, Always, Unnoticed, sigPart},
+		{SignatureEmbedded, 252, Always, Unnoticed, "dissect-image.c, validate_signature_userspace"},
+		{SignatureKernel, 252, Always, Unnoticed, "Linux crypto/asymmetric_keys/pkcs7_parser.c"},
 		{CertificateDates, 252, Always, Unnoticed, "dissect-image.c, validate_signature_userspace"},
 		{CertificateKey, 252, Always, Unnoticed, "dissect-image.c, validate_signature_userspace"},
 	}

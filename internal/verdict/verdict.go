@@ -10,6 +10,8 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"sextant/internal/report"
 )
@@ -116,8 +118,9 @@ type Verdict struct {
 	Release int     `json:"release"`
 	Outcome Outcome `json:"outcome"`
 
-	// Reason is the first finding with that outcome, empty if all is fine.
-	Reason string `json:"reason,omitempty"`
+	// Reasons are the rules with that outcome in the order of the findings,
+	// each once. There are none if the image is merged as it should be.
+	Reasons []Rule `json:"reasons,omitempty"`
 
 	// ExitStatus is that of "systemd-sysext merge" with this image alone.
 	ExitStatus int `json:"exitStatus"`
@@ -131,8 +134,12 @@ func (s Situation) Verdict(findings []report.Finding) Verdict {
 	v := Verdict{Release: s.Release}
 	for _, f := range findings {
 		v.Blind = v.Blind || Rule(f.ID) == Unsupported
-		if o, _ := s.Outcome(Rule(f.ID)); o > v.Outcome {
-			v.Outcome, v.Reason = o, f.Place+": "+f.Text
+		o, _ := s.Outcome(Rule(f.ID))
+		if o > v.Outcome {
+			v.Outcome, v.Reasons = o, nil
+		}
+		if o == v.Outcome && o >= Unchecked && !slices.Contains(v.Reasons, Rule(f.ID)) {
+			v.Reasons = append(v.Reasons, Rule(f.ID))
 		}
 	}
 	if v.Outcome == Refused && s.Release >= exitRelease {
@@ -143,22 +150,35 @@ func (s Situation) Verdict(findings []report.Finding) Verdict {
 
 // String gives the verdict in one line.
 func (v Verdict) String() string {
-	act := "merges it"
-	switch v.Outcome {
-	case Unchecked:
-		act = "merges it unchecked: " + v.Reason
-	case Misread:
-		act = "merges it broken: " + v.Reason
-	case LeftOut:
-		act = "leaves it out: " + v.Reason
-	case Refused:
-		act = "refuses it: " + v.Reason
-		if v.ExitStatus == 0 {
-			act = "refuses it, with exit status 0: " + v.Reason
-		}
+	return fmt.Sprintf("systemd %d: %s", v.Release, v.act()+v.because())
+}
+
+func (v Verdict) act() string {
+	switch {
+	case v.Blind && v.Outcome < Misread:
+		return "may merge it, but not all of it could be looked at"
+	case v.Outcome == Unchecked:
+		return "merges it unchecked"
+	case v.Outcome == Misread:
+		return "merges it broken"
+	case v.Outcome == LeftOut:
+		return "leaves it out"
+	case v.Outcome == Refused && v.ExitStatus == 0:
+		return "refuses it, with exit status 0"
+	case v.Outcome == Refused:
+		return "refuses it"
 	}
-	if v.Blind && v.Outcome < Misread {
-		act = "may merge it, not all could be looked at"
+	return "merges it"
+}
+
+// because gives the reasons behind a colon.
+func (v Verdict) because() string {
+	var list []string
+	for _, r := range v.Reasons {
+		list = append(list, r.Brief())
 	}
-	return fmt.Sprintf("systemd %d: %s", v.Release, act)
+	if len(list) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(list, ", ")
 }
