@@ -128,7 +128,7 @@ func (f ext4FS) facts() Facts {
 	}
 }
 
-func (f ext4FS) describe(io.Writer) error { return nil }
+func (f ext4FS) describe(w io.Writer) error { return f.Describe(w) }
 
 // label returns a name that ends with a NUL or with its field.
 func label(field []byte) string {

@@ -119,12 +119,17 @@ func pairs(text string) []string {
 }
 
 // fields returns a release as systemd does: of a key that is set twice the last
-// one counts.
+// value counts, at the first place.
 func fields(r extension.Release) []string {
+	values := make(map[string]string, len(r))
+	for _, f := range r {
+		values[f.Key] = f.Value
+	}
 	var list []string
 	for _, f := range r {
-		if f.Value == r.Value(f.Key) && !slices.Contains(list, f.Key+"="+f.Value) {
-			list = append(list, f.Key+"="+f.Value)
+		if value, first := values[f.Key]; first {
+			list = append(list, f.Key+"="+value)
+			delete(values, f.Key)
 		}
 	}
 	return list
