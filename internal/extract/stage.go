@@ -155,8 +155,10 @@ func (x *extraction) regular(ctx context.Context, dir *place, name string, conte
 	if content == nil || content.Size() == 0 {
 		return nil
 	}
-	if err := f.Truncate(content.Size()); err != nil {
-		return err
+	if extents := content.Extents(); len(extents) == 0 || extents[len(extents)-1].End() < content.Size() {
+		if err := f.Truncate(content.Size()); err != nil {
+			return err
+		}
 	}
 	r, err := content.Open()
 	if err != nil {
