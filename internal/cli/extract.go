@@ -41,7 +41,7 @@ func newExtract(env Env) *cobra.Command {
 			if f.dir != "" && f.tar != "" {
 				return usage(errors.New("--directory and --tar exclude each other"))
 			}
-			return couldNotLook(f.run(cmd.Context(), env, args[0], args[1:]), "extract %s", args[0])
+			return cannot(f.run(cmd.Context(), env, args[0], args[1:]), "extract %s", args[0])
 		},
 	}
 	flags := cmd.Flags()

@@ -85,7 +85,8 @@ valid until  %s
 
 Install the certificate on the machines that shall trust the key:
     install -m 644 %s /etc/verity.d/
-Only the signer's own certificate counts there, the first in each *.crt.
+Only the signer's own certificate counts there, the first in each *.crt; a
+certificate authority does not vouch for what it issued.
 `,
 		env.show(f.pair.KeyPath), keys.Describe(key.Public()), env.show(f.pair.CertificatePath),
 		keys.Fingerprint(certificate), certificate.NotAfter.UTC().Format(dateLayout), env.show(f.pair.CertificatePath))

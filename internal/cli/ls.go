@@ -71,8 +71,12 @@ func (f lsFlags) names(env Env, path string) error {
 	}
 	defer m.Close()
 	out := bufio.NewWriterSize(env.Stdout, 64<<10)
+	last, shown := "", ""
 	err = m.Names(func(dir, name string, kind tree.Mode) error {
-		f.printName(out, dir[1:])
+		if dir != last {
+			last, shown = dir, f.name(dir[1:])
+		}
+		out.WriteString(shown)
 		f.printName(out, name)
 		if kind.IsDir() {
 			out.WriteByte('/')
@@ -111,11 +115,14 @@ func (f lsFlags) print(out *bufio.Writer, t *tree.Tree) error {
 	})
 }
 
-func (f lsFlags) printName(out *bufio.Writer, name string) {
-	if !f.null {
-		name = printable(name)
+func (f lsFlags) printName(out *bufio.Writer, name string) { out.WriteString(f.name(name)) }
+
+// name returns a name as it is printed.
+func (f lsFlags) name(name string) string {
+	if f.null {
+		return name
 	}
-	out.WriteString(name)
+	return printable(name)
 }
 
 func (f lsFlags) endLine(out *bufio.Writer) error {

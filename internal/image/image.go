@@ -148,6 +148,9 @@ func (m *Image) Close() error {
 	return m.file.Close()
 }
 
+// Whole returns all bytes of the image.
+func (m *Image) Whole() *io.SectionReader { return io.NewSectionReader(m.r, 0, m.Size) }
+
 // Section returns the bytes of a partition.
 func (m *Image) Section(p *Part) *io.SectionReader {
 	return io.NewSectionReader(m.r, p.Span.Offset, p.Span.Length)

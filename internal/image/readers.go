@@ -61,7 +61,7 @@ func (f erofsFS) facts() Facts {
 	return Facts{
 		Kind: "erofs", Size: f.Size(), BlockSize: int64(f.BlockSize()), Inodes: sb.Inodes, UUID: sb.UUID.String(),
 		Label: label(sb.VolumeName[:]), Created: time.Unix(sb.BuildTime, int64(sb.BuildTimeNsec)).UTC(),
-		Features: features(sb.FeatureCompat.String(), sb.FeatureIncompat.String()),
+		Features: words(sb.FeatureCompat.String(), sb.FeatureIncompat.String()),
 	}
 }
 
@@ -93,7 +93,7 @@ func (f squashFS) facts() Facts {
 	sb := f.Superblock()
 	return Facts{
 		Kind: "squashfs", Size: int64(sb.BytesUsed), BlockSize: int64(sb.BlockSize), Inodes: uint64(sb.Inodes),
-		Created: time.Unix(int64(sb.MakeTime), 0).UTC(), Compression: sb.Compression.String(), Features: features(sb.Flags.String()),
+		Created: time.Unix(int64(sb.MakeTime), 0).UTC(), Compression: sb.Compression.String(), Features: strings.Split(sb.Flags.String(), ", "),
 	}
 }
 
@@ -124,11 +124,11 @@ func (f ext4FS) facts() Facts {
 	return Facts{
 		Kind: "ext4", Size: f.Size(), BlockSize: f.Geometry().BlockSize, Inodes: uint64(sb.InodesCount - sb.FreeInodes),
 		UUID: gpt.GUID(sb.UUID).String(), Label: label(sb.VolumeName[:]), Created: time.Unix(int64(sb.MkfsTime), 0).UTC(),
-		Features: features(sb.FeatureCompat.String(), sb.FeatureIncompat.String(), sb.FeatureROCompat.String()),
+		Features: words(sb.FeatureCompat.String(), sb.FeatureIncompat.String(), sb.FeatureROCompat.String()),
 	}
 }
 
-func (f ext4FS) describe(io.Writer) error { return nil }
+func (f ext4FS) describe(w io.Writer) error { return f.Describe(w) }
 
 // label returns a name that ends with a NUL or with its field.
 func label(field []byte) string {
@@ -136,15 +136,15 @@ func label(field []byte) string {
 	return strings.ToValidUTF8(string(name), "\uFFFD")
 }
 
-// features cuts lists of features into their words.
-func features(lists ...string) []string {
-	words := []string{}
+// words cuts lists of features into their names.
+func words(lists ...string) []string {
+	names := []string{}
 	for _, list := range lists {
-		for word := range strings.SplitSeq(list, ",") {
-			if word = strings.TrimSpace(word); word != "" {
-				words = append(words, word)
+		for _, word := range strings.Fields(list) {
+			if word != "none" {
+				names = append(names, word)
 			}
 		}
 	}
-	return words
+	return names
 }

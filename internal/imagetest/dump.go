@@ -1,6 +1,7 @@
 package imagetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -104,11 +105,8 @@ func sumInto(h io.Writer, r io.ReaderAt, size int64) error {
 	return nil
 }
 
+// isZero compares p with itself, one byte further on: that is a lot faster than
+// a loop.
 func isZero(p []byte) bool {
-	for _, b := range p {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
+	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
 }

@@ -32,6 +32,13 @@ var layers = []layer{
 	{"internal/signature", []string{"internal/format/pkcs7", "internal/fault"}, "knows bytes and certificates"},
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
+	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
+	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
+	{"internal/inspect", []string{
+		"internal/image", "internal/extension", "internal/dps", "internal/signature",
+		"internal/format/", "internal/tree", "internal/span", "internal/fault", "internal/hexdump",
+	}, "reads, changes nothing"},
+	{"internal/diff", []string{"internal/image", "internal/inspect", "internal/tree", "internal/span"}, "compares, changes nothing"},
 	{"internal/verdict", []string{"internal/report"}, "a table, pure"},
 	{"internal/plan", []string{
 		"internal/repart", "internal/extension", "internal/dps", "internal/ids", "internal/signature",
@@ -107,7 +114,7 @@ func TestSystemCallsHaveOneHome(t *testing.T) {
 
 // testSupport reports whether the package serves tests only.
 func testSupport(dir string) bool {
-	for _, p := range []string{"internal/imagetest", "internal/vmtest", "internal/testenv"} {
+	for _, p := range []string{"internal/acceptance", "internal/imagetest", "internal/vmtest", "internal/testenv"} {
 		if dir == p || strings.HasPrefix(dir, p+"/") {
 			return true
 		}

@@ -43,6 +43,9 @@ type Payload struct {
 
 // Assemble makes the tree. Its contents stay on disk, or in the spool of opts.
 func Assemble(ctx context.Context, recipe Recipe, opts source.Options) (*Payload, error) {
+	if err := extension.CheckName(recipe.name()); err != nil {
+		return nil, err
+	}
 	p := &Payload{Tree: tree.New()}
 	for _, extra := range recipe.Extras {
 		notices, err := source.Add(ctx, p.Tree, extra, opts)

@@ -131,6 +131,16 @@ func TestUserRelease(t *testing.T) {
 	}
 }
 
+func TestAssembleRefusesNames(t *testing.T) {
+	for _, name := range []string{"a/b", ".#x", strings.Repeat("n", 238)} {
+		r := recipe(t, map[string]string{"usr/bin/a": "a"})
+		r.Extension.ID = name
+		if _, err := assemble(t, r); err == nil || !strings.Contains(err.Error(), "image name") {
+			t.Errorf("Assemble of %.20q = %v, want an error about the image name", name, err)
+		}
+	}
+}
+
 func TestAssembleRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -191,6 +191,11 @@ type Inode struct {
 	Origin string
 
 	entries map[string]*Inode
+
+	// sorted has the entries in byte order as long as they were put in that
+	// order, else it is nil. Sorting them for each pass over a tree takes
+	// longer than the pass itself.
+	sorted []Entry
 }
 
 // Size returns the length in bytes of a regular file's content or of a
@@ -240,6 +245,9 @@ func (i *Inode) Child(name string) *Inode { return i.entries[name] }
 
 // Entries returns the directory's entries in byte order of their names.
 func (i *Inode) Entries() []Entry {
+	if len(i.sorted) == len(i.entries) {
+		return slices.Clone(i.sorted)
+	}
 	list := make([]Entry, 0, len(i.entries))
 	for _, name := range slices.Sorted(maps.Keys(i.entries)) {
 		list = append(list, Entry{name, i.entries[name]})
@@ -259,12 +267,28 @@ func (i *Inode) Put(name string, child *Inode) error {
 	if i.entries == nil {
 		i.entries = make(map[string]*Inode)
 	}
+	i.putSorted(Entry{name, child})
 	i.entries[name] = child
 	return nil
 }
 
+// putSorted keeps sorted as it is described. It looks at the entries before
+// e is one of them.
+func (i *Inode) putSorted(e Entry) {
+	last := len(i.sorted) - 1
+	_, replaced := i.entries[e.Name]
+	if len(i.sorted) == len(i.entries) && !replaced && (last < 0 || i.sorted[last].Name < e.Name) {
+		i.sorted = append(i.sorted, e)
+		return
+	}
+	i.sorted = nil
+}
+
 // Remove deletes the directory's entry called name; a missing one is no error.
-func (i *Inode) Remove(name string) { delete(i.entries, name) }
+func (i *Inode) Remove(name string) {
+	delete(i.entries, name)
+	i.sorted = nil
+}
 
 // CheckName returns an error unless name can be the name of a directory
 // entry: not empty, at most NameMax bytes, no slash, no NUL, not "." or "..".
@@ -292,7 +316,7 @@ func NewDir(perm Mode) *Inode {
 // attributes of i, and no entries.
 func (i *Inode) CopyDir() *Inode {
 	c := *i
-	c.entries = nil
+	c.entries, c.sorted = nil, nil
 	return &c
 }
 

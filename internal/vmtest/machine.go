@@ -25,8 +25,10 @@ type machine struct {
 // kernelArgs: a panic ends the machine, as QEMU leaves on a reboot. Mitigations
 // against speculation protect nobody here, and slow emulation down. On a busy
 // host the emulated timers are late: the kernel must neither panic over the
-// timer interrupt ("IO-APIC + timer doesn't work") nor give up the fast clock.
-const kernelArgs = "console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable mitigations=off nokaslr rcupdate.rcu_expedited=1 " +
+// timer interrupt ("IO-APIC + timer doesn't work") nor give up the fast clock. A
+// systemd that crashes turns the machine off instead of staying there frozen
+// (systemd 257 on knows crash_action, older ones crash_reboot).
+const kernelArgs = "console=ttyS0 quiet panic=-1 systemd.crash_reboot=yes systemd.crash_action=poweroff no_timer_check tsc=reliable mitigations=off nokaslr rcupdate.rcu_expedited=1 " +
 	"systemd.unit=vmtest.target systemd.show_status=1 modprobe.blacklist=" + idleModules
 
 // idleModules drive parts of the emulated board that no test uses. udev loads

@@ -23,6 +23,9 @@ type Result struct {
 	Dir            string // directory with the files left in $RESULTS
 }
 
+// errNoResult says that the machine is off and the script has not run.
+var errNoResult = errors.New("powered off without a result: the system did not come up, or the kernel panicked")
+
 // readResult unpacks the output disk below dir. An output disk that is still
 // all zeros is an empty archive.
 func readResult(disk, dir, console string) (*Result, error) {
@@ -38,7 +41,7 @@ func readResult(disk, dir, console string) (*Result, error) {
 	for _, name := range []string{guest.StatusName, guest.StdoutName, guest.StderrName, guest.JournalName} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("powered off without a result: the system did not come up, or the kernel panicked")
+			return nil, errNoResult
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read results: %w", err)

@@ -32,7 +32,7 @@ func (i *Inode) content() (content, error) {
 	case ChunkBased:
 		return newChunked(i)
 	}
-	return nil, unsupported("%s data", i.Format.Layout())
+	return newCompressed(i) // Inode has checked that there are no more
 }
 
 // flat is the content of an inode whose blocks are one run, except for what
@@ -40,16 +40,17 @@ func (i *Inode) content() (content, error) {
 type flat struct {
 	f      *FS
 	blocks span.Span // in the image
-	tail   span.Span // in the image, behind the inode
+	meta   area
+	tail   span.Span // in meta, behind the inode
 	hole   bool      // blocks are zeros that are not in the image
 }
 
 func newFlat(i *Inode) (*flat, error) {
-	c := &flat{f: i.fs, blocks: span.Span{Length: i.Size}}
+	c := &flat{f: i.fs, meta: i.meta, blocks: span.Span{Length: i.Size}}
 	if i.Format.Layout() == FlatInline && i.Size > 0 {
 		c.blocks.Length = (i.Size - 1) &^ (c.f.blockSize() - 1)
 		c.tail = span.Span{Offset: i.at + i.headSize(), Length: i.Size - c.blocks.Length}
-		if err := c.tail.Within(c.f.size); err != nil {
+		if err := c.tail.Within(c.meta.size); err != nil {
 			return nil, fmt.Errorf("%w: inline data: %w", fault.ErrCorrupt, err)
 		}
 		if c.tail.Offset%c.f.blockSize()+c.tail.Length > c.f.blockSize() {
@@ -85,7 +86,7 @@ func (c *flat) readAt(p []byte, off int64) error {
 	if len(p) == 0 {
 		return nil
 	}
-	return c.f.readAt(p, c.tail.Offset+off-c.blocks.Length)
+	return c.meta.reader.readAt(p, c.tail.Offset+off-c.blocks.Length)
 }
 
 func (c *flat) extents() ([]span.Span, error) {
@@ -110,29 +111,30 @@ func (c *flat) place() ([]span.Span, error) {
 // a run of blocks or a hole.
 type chunked struct {
 	f     *FS
+	meta  area
 	size  int64
-	bits  uint8 // log2 of the chunk size
-	table span.Span
-	entry int64 // size of an entry
-	wide  bool  // block numbers have 48 bits
+	bits  uint8     // log2 of the chunk size
+	table span.Span // in meta
+	entry int64     // size of an entry
+	wide  bool      // block numbers have 48 bits
 }
 
 func newChunked(i *Inode) (*chunked, error) {
 	if i.chunk&0xffff&^chunkKnown != 0 {
 		return nil, unsupported("chunk format %#x", i.chunk&0xffff)
 	}
-	c := &chunked{f: i.fs, size: i.Size, entry: chunkEntrySize, wide: i.chunk&chunk48Bit != 0}
+	c := &chunked{f: i.fs, meta: i.meta, size: i.Size, entry: chunkEntrySize, wide: i.chunk&chunk48Bit != 0}
 	if i.chunk&chunkIndexes != 0 {
 		c.entry = chunkIndexSize
 	}
 	// 62 keeps shifts inside an int64; such a file has one chunk anyhow.
 	c.bits = uint8(min(uint32(c.f.super.BlockBits)+i.chunk&chunkBitsMask, 62))
 	c.table.Offset = span.AlignUp(i.at+i.headSize(), c.entry)
-	if count := c.count(); count > c.f.size/c.entry {
+	if count := c.count(); count > c.meta.size/c.entry {
 		return nil, corrupt("%d chunks are more than the image can list", count)
 	}
 	c.table.Length = c.count() * c.entry
-	if err := c.table.Within(c.f.size); err != nil {
+	if err := c.table.Within(c.meta.size); err != nil {
 		return nil, fmt.Errorf("%w: chunk table: %w", fault.ErrCorrupt, err)
 	}
 	return c, nil
@@ -154,7 +156,7 @@ func (c *chunked) each(s span.Span, visit func(part span.Span, at int64) error) 
 		k := s.Offset >> c.bits
 		if len(batch) == 0 {
 			batch = room[:min(int64(len(room)), c.table.Length-k*c.entry)]
-			if err := c.f.readAt(batch, c.table.Offset+k*c.entry); err != nil {
+			if err := c.meta.reader.readAt(batch, c.table.Offset+k*c.entry); err != nil {
 				return err
 			}
 		}
@@ -245,6 +247,7 @@ func appendSpan(list []span.Span, s span.Span) []span.Span {
 // reader reads a content as an io.ReaderAt with an end.
 type reader struct {
 	content
+	nid  uint64
 	size int64
 }
 
@@ -258,7 +261,7 @@ func (r reader) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n := min(int64(len(p)), r.size-off)
 	if err := r.readAt(p[:n], off); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("inode %d: %w", r.nid, err)
 	}
 	if n < int64(len(p)) {
 		return int(n), io.EOF
@@ -279,7 +282,7 @@ func (i *Inode) Reader() (tree.Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inode %d: %w", i.NID, err)
 	}
-	return reader{c, i.Size}, nil
+	return reader{c, i.NID, i.Size}, nil
 }
 
 // bytes reads the bytes of s in the content.

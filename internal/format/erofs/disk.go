@@ -30,8 +30,9 @@ const (
 	maxXattrName    = 255                        // XATTR_NAME_MAX
 	maxXattrBody    = xattrHeaderSize + 4*0xfffe // Inode.XattrCount has 16 bits
 	maxSymlink      = 4095                       // PATH_MAX without its NUL
-	maxVolumeName   = 15                         // kernels before 6.8 insist on a NUL
+	maxVolumeName   = 15                         // older kernels insist on a NUL
 	maxFileSize     = 1 << 62                    // so that sums do not overflow
+	metaboxBit      = 1 << 63                    // EROFS_DIRENT_NID_METABOX_BIT
 )
 
 // FeatureCompat is a set of features that a reader may ignore.
@@ -145,6 +146,9 @@ const (
 	ChunkBased                          // a table of chunks behind the inode
 )
 
+// Compressed reports whether the data is compressed.
+func (l DataLayout) Compressed() bool { return l == CompressedFull || l == CompressedCompact }
+
 // String gives the layout's name.
 func (l DataLayout) String() string {
 	switch l {
@@ -203,7 +207,7 @@ type CompactInode struct {
 	Mode       tree.Mode //  4
 	Nlink      uint16    //  6
 	Size       uint32    //  8
-	ModTime    uint32    // 12 seconds from SuperBlock.BuildTime; kernels before 6.15 ignore it
+	ModTime    uint32    // 12 seconds from SuperBlock.BuildTime; kernels without 48BIT ignore it
 	Union      uint32    // 16 first block, device number, or chunk format
 	Ino        uint32    // 20
 	UID        uint16    // 24

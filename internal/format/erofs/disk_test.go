@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"flag"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
-
-	"github.com/google/go-cmp/cmp"
 
 	"sextant/internal/format/erofs"
 	"sextant/internal/imagetest"
@@ -79,23 +76,7 @@ func TestDescribe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got strings.Builder
-	if err := f.Describe(&got); err != nil {
-		t.Fatal(err)
-	}
-	const golden = "testdata/small.golden"
-	if *update {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("Describe() (-want +got):\n%s", diff)
-	}
+	checkGolden(t, f, "small")
 }
 
 // TestFS has the standard library try the file system.

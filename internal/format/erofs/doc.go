@@ -21,12 +21,13 @@
 // inode. Groups follow the directories: names of one directory next to each
 // other, then what is in its subdirectories, as "ls -lR" reads them.
 //
-// What is written works with Linux 5.15 and later: only images with holes in
-// files need a feature (CHUNKED_FILE). Two things are that way because kernels
-// differ. A compact inode, of 32 instead of 64 bytes, is used only for a file
-// with exactly the build time, as its time means that in kernels before 6.15
-// and is relative to it since. And a symbolic link's target stands behind its
-// inode only if both are in the same block.
+// What is written uses nothing newer than Linux 5.15, where chunks came: images
+// with holes in files need that feature (CHUNKED_FILE), others none. The tests
+// mount with 6.1, 6.12 and the kernel they run on. Two things are that way
+// because kernels differ. A compact inode, of 32 instead of 64 bytes, is used
+// only for a file with exactly the build time: its time means that in older
+// kernels, and is relative to it in those with 48-bit addresses. And a symbolic
+// link's target stands behind its inode only if both are in the same block.
 //
 // # Reading
 //

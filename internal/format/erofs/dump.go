@@ -19,8 +19,15 @@ import (
 // the place is printed, and of long runs the first few entries.
 func (f *FS) Describe(w io.Writer) error {
 	d := &describer{f: f}
-	d.add(span.Span{Offset: SuperBlockOffset, Length: superBlockSize}, "superblock", d.fields(&f.super))
-	c := checker{walker: newWalker(f), names: make(map[uint64]uint32), subdirs: make(map[uint64]uint32)}
+	if err := d.superBlock(); err != nil {
+		return err
+	}
+	c := newChecker(f)
+	for what, s := range f.specials() {
+		if err := d.inode(visit{path: what, inode: s.Inode}); err != nil {
+			return err
+		}
+	}
 	err := c.walk(func(v visit) error {
 		if v.err != nil {
 			return fmt.Errorf("%s: %w", v.path, v.err)
@@ -32,9 +39,12 @@ func (f *FS) Describe(w io.Writer) error {
 	})
 	c.checkShared()
 	for _, s := range c.claims {
+		d.meta = f.areaOf(s.metabox)
 		d.add(s.Span, s.what, d.xattrEntry)
 	}
-	slices.SortStableFunc(d.parts, func(a, b part) int { return cmp.Compare(a.Offset, b.Offset) })
+	slices.SortStableFunc(d.parts, func(a, b part) int {
+		return cmp.Or(compareBool(a.inMetabox(f), b.inMetabox(f)), cmp.Compare(a.Offset, b.Offset))
+	})
 	out := hexdump.New(w)
 	for _, p := range d.parts {
 		if err := d.print(out, p); err != nil {
@@ -47,19 +57,23 @@ func (f *FS) Describe(w io.Writer) error {
 // describer collects the parts of an image to print.
 type describer struct {
 	f     *FS
+	meta  area // of what is added next
 	parts []part
 }
 
 // part is one structure. Its print function gets the structure's bytes.
 type part struct {
 	span.Span
+	meta  area
 	title string
 	print func(out *printer, p []byte)
 }
 
+func (p part) inMetabox(f *FS) bool { return p.meta.reader != source(f) }
+
 func (d *describer) add(s span.Span, title string, print func(*printer, []byte)) {
 	if s.Length > 0 {
-		d.parts = append(d.parts, part{s, title, print})
+		d.parts = append(d.parts, part{s, d.meta, title, print})
 	}
 }
 
@@ -67,11 +81,15 @@ func (d *describer) add(s span.Span, title string, print func(*printer, []byte))
 const maxPrinted = 1 << 16
 
 func (d *describer) print(out *hexdump.Printer, p part) error {
-	out.Title("%s at %#x, %d bytes", p.title, p.Offset, p.Length)
+	place := ""
+	if p.inMetabox(d.f) {
+		place = " of the metabox"
+	}
+	out.Title("%s at %#x%s, %d bytes", p.title, p.Offset, place, p.Length)
 	if p.print == nil {
 		return nil
 	}
-	data, err := d.f.bytes(span.Span{Offset: p.Offset, Length: min(p.Length, maxPrinted)})
+	data, err := p.meta.bytes(span.Span{Offset: p.Offset, Length: min(p.Length, maxPrinted)})
 	if err != nil {
 		return err
 	}
@@ -82,12 +100,13 @@ func (d *describer) print(out *hexdump.Printer, p part) error {
 // inode adds what belongs to one inode.
 func (d *describer) inode(v visit) error {
 	i := v.inode
+	d.meta = i.meta
 	layout := any(&CompactInode{})
 	head := int64(compactSize)
 	if i.Format.Extended() {
 		layout, head = &ExtendedInode{}, extendedSize
 	}
-	d.add(span.Span{Offset: i.at, Length: head}, fmt.Sprintf("inode %d %s", i.NID, v.path), d.fields(layout))
+	d.add(span.Span{Offset: i.at, Length: head}, fmt.Sprintf("inode %d %s", i.NID&^metaboxBit, v.path), d.fields(layout))
 	d.add(span.Span{Offset: i.at + head, Length: i.xattrSize}, "extended attributes", d.xattrBody)
 	if !i.Mode.IsRegular() && !i.Mode.IsDir() && i.Mode.Type() != tree.TypeSymlink {
 		return nil
@@ -105,11 +124,14 @@ func (d *describer) content(v visit, c content) error {
 		d.add(x.tail, "inline data of "+v.path, d.data(v.inode))
 	case *chunked:
 		d.add(x.table, "chunk table of "+v.path, d.chunkTable(x))
+	case *compressed:
+		return d.compressed(v, x)
 	}
 	places, err := c.place()
 	if err != nil {
 		return fmt.Errorf("%s: %w", v.path, err)
 	}
+	d.meta = d.f.image()
 	for _, s := range places {
 		if !v.inode.Mode.IsDir() {
 			d.add(s, "data of "+v.path, nil)
@@ -161,7 +183,8 @@ func (d *describer) xattrBody(out *printer, p []byte) {
 			return
 		}
 		id := le.Uint32(p[at:])
-		out.line(p[at:at+4], fmt.Sprintf("Shared %d", k), fmt.Sprintf("%d, at %#x", id, d.f.sharedAt(id)))
+		_, sharedAt := d.f.sharedAt(id)
+		out.line(p[at:at+4], fmt.Sprintf("Shared %d", k), fmt.Sprintf("%d, at %#x", id, sharedAt))
 		at += 4
 	}
 	for at < len(p) {

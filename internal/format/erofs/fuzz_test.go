@@ -2,6 +2,7 @@ package erofs_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,6 +32,11 @@ func explore(image []byte) error {
 	}
 	if findings := f.Check(); len(findings) > 0 {
 		err = findings[0]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if findings := f.CheckData(ctx); len(findings) > 0 && ctx.Err() == nil {
+		err = errors.Join(err, findings[0])
 	}
 	f.Describe(io.Discard)
 	if t, e := f.Tree(); e != nil {
@@ -71,6 +77,9 @@ func FuzzOpen(f *testing.F) {
 		opts := options()
 		opts.BlockSize = 512
 		f.Add(render(f, make(), opts))
+	}
+	for name := range corpus() {
+		f.Add(corpusImage(f, name))
 	}
 	f.Fuzz(func(t *testing.T, image []byte) {
 		err := explore(withChecksum(image))
@@ -225,13 +234,13 @@ func TestBroken(t *testing.T) {
 		{"cut", func(p []byte) []byte { return p[:len(p)-1] }, fault.ErrCorrupt, "blocks of 4096 bytes are more"},
 		{"block size", func(p []byte) []byte { p[super+12] = 40; return p }, fault.ErrCorrupt, "block size"},
 		{"features", func(p []byte) []byte { u32(p[super+80:], 1<<31); return p }, fault.ErrUnsupported, "features 0x80000000"},
-		{"metabox", func(p []byte) []byte { u32(p[super+80:], 1<<8); return p }, fault.ErrUnsupported, "features metabox"},
+		{"metabox", func(p []byte) []byte { u32(p[super+80:], 1<<8); return p }, fault.ErrCorrupt, "no number of its inode"},
 		{"devices", func(p []byte) []byte { u16(p[super+86:], 1); return p }, fault.ErrUnsupported, "1 more devices"},
 		{"root number", func(p []byte) []byte { u16(p[super+14:], 0xffff); return p }, fault.ErrCorrupt, "root: inode 65535"},
 		{"root type", func(p []byte) []byte { u16(p[root+4:], 0o100644); return p }, fault.ErrCorrupt, "it is a file"},
 		{"inode count", func(p []byte) []byte { u32(p[super+16:], 5); return p }, fault.ErrCorrupt, "there are 5 inodes"},
 		{"format", func(p []byte) []byte { p[usr] = 0x0a; return p }, fault.ErrUnsupported, "/usr: inode"},
-		{"compressed", func(p []byte) []byte { p[at("usr/block")] = 0x02; return p }, fault.ErrUnsupported, "compressed-full"},
+		{"compressed", func(p []byte) []byte { p[at("usr/block")] = 0x02; return p }, fault.ErrCorrupt, "index 0"},
 		{"mode", func(p []byte) []byte { u16(p[usr+4:], 0); return p }, fault.ErrCorrupt, "mode 0"},
 		{"link count", func(p []byte) []byte { u16(p[bin+6:], 7); return p }, fault.ErrCorrupt, "7 links, and has 2"},
 		{"directory size", func(p []byte) []byte { u32(p[bin+8:], 1<<30); return p }, fault.ErrCorrupt, "/usr/bin:"},

@@ -2,6 +2,7 @@ package erofs
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"sextant/internal/tree"
@@ -12,9 +13,43 @@ import (
 // It reads directories and nothing else, which for a large image is a small
 // part of what Tree reads.
 func (f *FS) Names(see func(dir, name string, kind tree.Mode) error) error {
-	w := newWalker(f)
+	ahead, err := Open(&readAhead{r: f.r, size: f.size}, f.size)
+	if err != nil {
+		return err
+	}
+	w := newWalker(ahead)
 	root := w.visit(visit{path: "/", entry: DirEntry{NID: f.rootNID, Type: DirType}})
 	return w.names(root, see)
+}
+
+// readAhead is a reader that reads more than it is asked for and keeps that: the
+// entries of a small directory stand behind its inode.
+type readAhead struct {
+	r    io.ReaderAt
+	size int64
+	at   int64
+	held []byte
+	buf  [8 << 10]byte
+}
+
+// ReadAt is io.ReaderAt's, but for one goroutine.
+func (w *readAhead) ReadAt(p []byte, offset int64) (int, error) {
+	if len(p) > len(w.buf)/2 {
+		return w.r.ReadAt(p, offset)
+	}
+	if from := offset - w.at; from >= 0 && from+int64(len(p)) <= int64(len(w.held)) {
+		return copy(p, w.held[from:]), nil
+	}
+	n := min(int64(len(w.buf)), w.size-offset)
+	if n < int64(len(p)) {
+		return w.r.ReadAt(p, offset)
+	}
+	read, err := w.r.ReadAt(w.buf[:n], offset)
+	w.at, w.held = offset, w.buf[:read]
+	if read >= len(p) {
+		return copy(p, w.held), nil
+	}
+	return copy(p, w.held), err
 }
 
 func (w *walker) names(dir visit, see func(dir, name string, kind tree.Mode) error) error {

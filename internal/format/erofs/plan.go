@@ -286,7 +286,7 @@ func (l *Layout) modTime(n *node) time.Time {
 }
 
 // layoutOf puts the last part of a block behind the inode wherever inode,
-// xattrs and tail fit into one block. Kernels before 6.9 refuse a symbolic
+// xattrs and tail fit into one block. Older kernels refuse a symbolic
 // link's inline target that is in another block than its inode.
 func (l *Layout) layoutOf(i int32) DataLayout {
 	n := &l.nodes[i]

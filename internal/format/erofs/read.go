@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"sync"
 	"time"
 
 	"sextant/internal/fault"
@@ -18,25 +19,45 @@ import (
 // files in the image; the "/" of an absolute symbolic link is the root of the
 // image.
 //
-// Every method uses memory and time in proportion to the image at most. A walk
-// with fs.WalkDir has no such bound, as a bad image can give a directory many
-// names; Tree and Check see that.
+// Every method uses memory in proportion to the image at most, to which comes
+// what its compressed metadata unpacks to, up to 64 times the image, and a cache
+// of unpacked data. A walk with fs.WalkDir has no such bound, as a bad image can
+// give a directory many names; Tree and Check see that.
 type FS struct {
 	r        io.ReaderAt
 	size     int64 // of the file system, which may be shorter than the file
 	super    SuperBlock
+	more     SuperBlockExtension
 	rootNID  uint64
+	usable   uint32   // a bit for each Algorithm that the superblock names
+	packed   *special // where fragments are; nil if there is none
+	metabox  *special // where metadata is; nil if it is all in the image
 	prefixes []string // long xattr prefixes
+	unpacked unpackedCache
+	unpacker sync.Pool
 }
 
+// special is an inode without a name, whose content other inodes use.
+type special struct {
+	*Inode
+	content
+}
+
+// area returns the content as an area.
+func (s *special) area() area { return area{s.content, s.Size} }
+
 // Open reads the superblock of the image in the first size bytes of r. It
-// returns fault.ErrUnsupported for images that need more devices, or have
-// their metadata compressed. Images with compressed files can be opened; the
-// error comes when such a file is read.
+// returns fault.ErrUnsupported for images that need more devices.
 func Open(r io.ReaderAt, size int64) (*FS, error) {
 	f := &FS{r: r, size: size}
 	if err := f.readSuperBlock(); err != nil {
 		return nil, fmt.Errorf("superblock: %w", err)
+	}
+	if err := f.readCompression(); err != nil {
+		return nil, fmt.Errorf("compression: %w", err)
+	}
+	if err := f.openSpecials(); err != nil {
+		return nil, err
 	}
 	if err := f.readPrefixes(); err != nil {
 		return nil, fmt.Errorf("xattr prefixes: %w", err)
@@ -71,14 +92,29 @@ func unsupported(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{fault.ErrUnsupported}, args...)...)
 }
 
-// bytes reads the bytes of s, which must lie inside the file system.
-func (f *FS) bytes(s span.Span) ([]byte, error) {
-	if err := s.Within(f.size); err != nil {
+// area is where an inode and what belongs to it can be: the image, or the
+// content of the metabox inode.
+type area struct {
+	reader interface {
+		readAt(p []byte, off int64) error
+	}
+	size int64
+}
+
+// bytes reads the bytes of s, which must lie inside the area.
+func (a area) bytes(s span.Span) ([]byte, error) {
+	if err := s.Within(a.size); err != nil {
 		return nil, fmt.Errorf("%w: %w", fault.ErrCorrupt, err)
 	}
 	p := make([]byte, s.Length)
-	return p, f.readAt(p, s.Offset)
+	return p, a.reader.readAt(p, s.Offset)
 }
+
+// image returns the whole file system as an area.
+func (f *FS) image() area { return area{f, f.size} }
+
+// bytes reads the bytes of s, which must lie inside the file system.
+func (f *FS) bytes(s span.Span) ([]byte, error) { return f.image().bytes(s) }
 
 // readAt fills p from offset off of the image.
 func (f *FS) readAt(p []byte, off int64) error {
@@ -122,7 +158,7 @@ func (f *FS) readSuperBlock() error {
 
 func (f *FS) checkFeatures() error {
 	const handled = IncompatZeroPadding | IncompatCompression | IncompatChunkedFile | IncompatDeviceTable |
-		IncompatTailPacking | IncompatFragments | IncompatXattrPrefixes | Incompat48Bit
+		IncompatTailPacking | IncompatFragments | IncompatXattrPrefixes | Incompat48Bit | IncompatMetabox
 	s := &f.super
 	if more := s.FeatureIncompat &^ handled; more != 0 {
 		return unsupported("features %s", more)
@@ -174,7 +210,8 @@ type Inode struct {
 	Device   tree.Device // of block and character devices
 
 	fs         *FS
-	at         int64 // offset in the image
+	meta       area
+	at         int64 // offset in meta
 	xattrSize  int64
 	startBlock int64 // nullAddress if there is none
 	chunk      uint32
@@ -197,12 +234,11 @@ func (f *FS) Inode(nid uint64) (*Inode, error) {
 }
 
 func (f *FS) inode(nid uint64) (*Inode, error) {
-	base := int64(f.super.MetaBlock) << f.super.BlockBits
-	if nid > math.MaxInt64/2/SlotSize {
-		return nil, corrupt("its number is beyond the image")
+	i := &Inode{NID: nid, fs: f}
+	if err := i.place(); err != nil {
+		return nil, err
 	}
-	i := &Inode{NID: nid, fs: f, at: base + int64(nid)*SlotSize}
-	p, err := f.bytes(span.Span{Offset: i.at, Length: compactSize})
+	p, err := i.meta.bytes(span.Span{Offset: i.at, Length: compactSize})
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +249,7 @@ func (f *FS) inode(nid uint64) (*Inode, error) {
 	case i.Format.Layout() > ChunkBased:
 		return nil, unsupported("%s", i.Format.Layout())
 	case i.Format.Extended():
-		if p, err = f.bytes(span.Span{Offset: i.at, Length: extendedSize}); err != nil {
+		if p, err = i.meta.bytes(span.Span{Offset: i.at, Length: extendedSize}); err != nil {
 			return nil, err
 		}
 		err = i.decodeExtended(p)
@@ -225,6 +261,28 @@ func (f *FS) inode(nid uint64) (*Inode, error) {
 	}
 	return i, i.check()
 }
+
+// place finds out where the inode is.
+func (i *Inode) place() error {
+	base := int64(i.fs.super.MetaBlock) << i.fs.super.BlockBits
+	nid := i.NID
+	i.meta = i.fs.image()
+	if i.InMetabox() {
+		if i.fs.metabox == nil {
+			return corrupt("it is in the metabox, which the image has not")
+		}
+		base, nid = 0, nid&^metaboxBit
+		i.meta = i.fs.metabox.area()
+	}
+	if nid > math.MaxInt64/2/SlotSize {
+		return corrupt("its number is beyond the image")
+	}
+	i.at = base + int64(nid)*SlotSize
+	return nil
+}
+
+// InMetabox reports whether the inode is in the content of the metabox inode.
+func (i *Inode) InMetabox() bool { return i.NID&metaboxBit != 0 }
 
 func (i *Inode) decodeCompact(p []byte) {
 	var c CompactInode
@@ -293,8 +351,13 @@ func (i *Inode) headSize() int64 {
 // recordSize returns the length of the inode with xattrs and chunk table, as
 // far as that lies in the image.
 func (i *Inode) recordSize() int64 {
-	if i.Format.Layout() == ChunkBased {
+	switch i.Format.Layout() {
+	case ChunkBased:
 		if c, err := newChunked(i); err == nil {
+			return i.headSize() + c.table.Length
+		}
+	case CompressedFull, CompressedCompact:
+		if c, err := newCompressed(i); err == nil {
 			return i.headSize() + c.table.Length
 		}
 	}
@@ -306,7 +369,7 @@ func (i *Inode) check() error {
 	if i.Mode.Kind() == "unknown" {
 		return corrupt("mode %#o", uint16(i.Mode))
 	}
-	if err := (span.Span{Offset: i.at, Length: i.headSize()}).Within(i.fs.size); err != nil {
+	if err := (span.Span{Offset: i.at, Length: i.headSize()}).Within(i.meta.size); err != nil {
 		return fmt.Errorf("%w: extended attributes: %w", fault.ErrCorrupt, err)
 	}
 	if i.Mode.Type() == tree.TypeSymlink && (i.Size == 0 || i.Size > maxSymlink) {

@@ -9,8 +9,7 @@ import (
 )
 
 // Tree returns all files of the image. Contents stay in the image and are read
-// from it when opened. Names with the same inode number are one Inode. A file
-// whose data is compressed has a content that gives fault.ErrUnsupported.
+// from it when opened. Names with the same inode number are one Inode.
 func (f *FS) Tree() (*tree.Tree, error) {
 	b := treeBuilder{walker: newWalker(f), nodes: make(map[uint64]*tree.Inode)}
 	err := b.walk(func(v visit) error {
@@ -183,7 +182,7 @@ func (w *walker) visit(v visit) visit {
 	}
 	v.inode = i
 	w.seen[i.NID] = i
-	if w.records += i.recordSize(); w.records > w.f.size {
+	if w.records += i.recordSize(); w.records > w.f.metadataLimit() {
 		v.err = corrupt("inodes take more bytes than the image has")
 		return v
 	}
@@ -205,7 +204,7 @@ func (w *walker) sharedXattr(id uint32) (tree.Xattr, error) {
 	if err != nil {
 		return x, err
 	}
-	if w.values += int64(len(x.Name) + len(x.Value)); w.values > w.f.size {
+	if w.values += int64(len(x.Name) + len(x.Value)); w.values > w.f.metadataLimit() {
 		return x, corrupt("shared extended attributes take more bytes than the image has")
 	}
 	w.shared[id] = x
@@ -213,7 +212,7 @@ func (w *walker) sharedXattr(id uint32) (tree.Xattr, error) {
 }
 
 func (w *walker) entries(dir *Inode) ([]DirEntry, error) {
-	if w.dirs += dir.Size; w.dirs > w.f.size {
+	if w.dirs += dir.Size; w.dirs > w.f.metadataLimit() {
 		return nil, corrupt("directories take more bytes than the image has")
 	}
 	return dir.Entries()

@@ -23,7 +23,7 @@ func (i *Inode) xattrs(shared func(id uint32) (tree.Xattr, error)) ([]tree.Xattr
 	if i.xattrSize == 0 {
 		return nil, nil
 	}
-	p, err := i.fs.bytes(span.Span{Offset: i.at + i.headSize() - i.xattrSize, Length: i.xattrSize})
+	p, err := i.meta.bytes(span.Span{Offset: i.at + i.headSize() - i.xattrSize, Length: i.xattrSize})
 	if err != nil {
 		return nil, err
 	}
@@ -102,21 +102,29 @@ func (f *FS) prefix(p XattrPrefix) (string, error) {
 	return p.String(), nil
 }
 
-// sharedAt returns the offset of the shared entry with number id.
-func (f *FS) sharedAt(id uint32) int64 {
-	return int64(f.super.XattrBlock)<<f.super.BlockBits + 4*int64(id)
+func (f *FS) sharedInMetabox() bool {
+	return f.super.FeatureCompat&CompatSharedInMetabox != 0 && f.metabox != nil
+}
+
+// sharedAt returns where the shared entry with number id is.
+func (f *FS) sharedAt(id uint32) (area, int64) {
+	at := int64(f.super.XattrBlock)<<f.super.BlockBits + 4*int64(id)
+	if f.sharedInMetabox() {
+		return f.metabox.area(), at
+	}
+	return f.image(), at
 }
 
 // sharedXattr reads the shared entry with number id.
 func (f *FS) sharedXattr(id uint32) (tree.Xattr, error) {
-	at := f.sharedAt(id)
-	p, err := f.bytes(span.Span{Offset: at, Length: xattrEntrySize})
+	meta, at := f.sharedAt(id)
+	p, err := meta.bytes(span.Span{Offset: at, Length: xattrEntrySize})
 	if err != nil {
 		return tree.Xattr{}, err
 	}
 	var e XattrEntry
 	take(p, &e)
-	if p, err = f.bytes(span.Span{Offset: at, Length: xattrEntrySizeOf(e)}); err != nil {
+	if p, err = meta.bytes(span.Span{Offset: at, Length: xattrEntrySizeOf(e)}); err != nil {
 		return tree.Xattr{}, err
 	}
 	x, _, err := f.parseXattr(p)
@@ -124,19 +132,20 @@ func (f *FS) sharedXattr(id uint32) (tree.Xattr, error) {
 }
 
 // readPrefixes reads the table of long name prefixes: for each a 16-bit
-// length, a short prefix and the text behind that. It is in the packed inode
-// if there is one, unless a feature says otherwise.
+// length, a short prefix and the text behind that. It is in the metabox or the
+// packed inode if there is one, unless a feature says otherwise.
 func (f *FS) readPrefixes() error {
 	if f.super.FeatureIncompat&IncompatXattrPrefixes == 0 {
 		return nil
 	}
 	read := f.bytes
-	if f.super.FeatureCompat&CompatPlainXattrPrefix == 0 && f.super.PackedNID != 0 {
-		packed, err := f.Inode(f.super.PackedNID)
-		if err != nil {
-			return err
+	if f.super.FeatureCompat&CompatPlainXattrPrefix == 0 {
+		switch {
+		case f.metabox != nil:
+			read = f.metabox.Inode.bytes
+		case f.packed != nil:
+			read = f.packed.Inode.bytes
 		}
-		read = packed.bytes
 	}
 	at := 4 * int64(f.super.XattrPrefixAt)
 	for range f.super.XattrPrefixes {

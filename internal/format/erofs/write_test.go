@@ -2,7 +2,6 @@ package erofs_test
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"sextant/internal/fault"
 	"sextant/internal/format/erofs"
 	"sextant/internal/imagetest"
 	"sextant/internal/testenv"
@@ -271,37 +269,6 @@ func TestReaderOptions(t *testing.T) {
 			image, _ := makeWith(t, mkfs, src, append(test.args, "--quiet")...)
 			checkOursFile(t, image, mounted(t, image))
 		})
-	}
-}
-
-// TestReaderCompressed: everything but the compressed contents can be read.
-func TestReaderCompressed(t *testing.T) {
-	testenv.RequireRoot(t)
-	b := imagetest.NewBuilder()
-	b.File("usr/text", 0o644, strings.Repeat("compress me ", 10000))
-	b.Symlink("usr/link", "text")
-	image, _ := makeWith(t, imagetest.Tools("mkfs.erofs")[0], b.Tree, "--quiet", "-zlz4")
-	file, err := os.Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	st, err := file.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := erofs.Open(file, st.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := f.Stat("usr/link"); err != nil || info.Size() != 120000 {
-		t.Errorf("Stat(usr/link) = %v, %v, want 120000 bytes", info, err)
-	}
-	if _, err := f.ReadFile("usr/text"); !errors.Is(err, fault.ErrUnsupported) {
-		t.Errorf("ReadFile(usr/text) = %v, want %v", err, fault.ErrUnsupported)
-	}
-	if _, err := f.Tree(); !errors.Is(err, fault.ErrUnsupported) {
-		t.Errorf("Tree() = %v, want %v", err, fault.ErrUnsupported)
 	}
 }
 

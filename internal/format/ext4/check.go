@@ -23,7 +23,7 @@ var errTooMany = errors.New("too many problems")
 // It returns what it found, at most some thousand problems, and an error only if
 // it could not look: because reading failed or ctx ended. Memory grows with the
 // number of blocks (one bit each), inodes (five bytes each in groups that have
-// any) and directories.
+// any), directories, and the names of the largest one. Quotas are not counted.
 func (f *FS) Check(ctx context.Context) ([]*Problem, error) {
 	c := &checker{
 		fs:      f,
@@ -96,8 +96,10 @@ func (c *checker) add(place string, bookkeeping bool, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errTooMany), c.ctx.Err() != nil:
+	case errors.Is(err, errTooMany):
 		return err
+	case c.ctx.Err() != nil:
+		return c.ctx.Err()
 	case !errors.Is(err, fault.ErrCorrupt) && !errors.Is(err, fault.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w", place, err)
 	case len(c.problems) >= maxProblems:
@@ -132,6 +134,9 @@ func (c *checker) superBlock() error {
 	}
 	if sb.FeatureCompat&CompatHasJournal == 0 && sb.FeatureIncompat&IncompatRecover != 0 {
 		facts = append(facts, corrupt("needs recovery but has no journal"))
+	}
+	if sb.FeatureCompat&CompatHasJournal == 0 && sb.JournalInode != 0 {
+		facts = append(facts, corrupt("inode %d is a journal without feature has_journal", sb.JournalInode))
 	}
 	for _, err := range facts {
 		if err := c.untidy(place, err); err != nil {

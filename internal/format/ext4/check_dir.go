@@ -155,6 +155,8 @@ func (d *dirCheck) block(b dirBlock, hash func(name []byte) (uint32, bool)) erro
 	}
 	if b.index {
 		l.min, l.max, l.empty = 0, 0, true
+	} else {
+		l.block.bytes = nil // a directory can be larger than memory
 	}
 	d.leaves = append(d.leaves, l)
 	return nil

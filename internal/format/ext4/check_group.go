@@ -49,7 +49,7 @@ func (c *checker) groups() error {
 // later.
 func (c *checker) reservedIn(number uint32) uint32 {
 	geo := c.fs.geo
-	if head, reserved := geo.GroupHead(number); reserved > 0 {
+	if head, reserved := geo.GroupHead(number); reserved > 0 && geo.ClusterBlocks == 1 {
 		start := geo.GroupStart(number)
 		return c.freeIn(geo.Cluster(start), geo.Cluster(start+min(head, geo.GroupBlocks(number))-1)+1)
 	}
@@ -67,11 +67,12 @@ func (c *checker) freeIn(first, end uint64) (count uint32) {
 }
 
 // claimHead marks the superblock's copy and the descriptors at a group's begin.
-// Blocks that are kept for more descriptors belong to the resize inode.
+// Blocks that are kept for more descriptors belong to the resize inode, which
+// may share a cluster with the ones in use.
 func (c *checker) claimHead(number uint32) {
 	geo := c.fs.geo
 	head, reserved := geo.GroupHead(number)
-	if c.fs.super.FeatureCompat&CompatResizeInode != 0 {
+	if c.fs.super.FeatureCompat&CompatResizeInode != 0 && geo.ClusterBlocks == 1 {
 		head -= reserved
 	}
 	c.claim(geo.GroupStart(number), min(head, geo.GroupBlocks(number)))

@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"fmt"
+	"math"
 
 	"sextant/internal/tree"
 )
@@ -39,6 +40,9 @@ func (c *checker) inodeTable(g group) error {
 			b = nil
 		} else {
 			free -= countBits(b, geo.InodesPerGroup)
+			if err := c.untidy(place, inodePadding(g, b, geo.InodesPerGroup)); err != nil {
+				return err
+			}
 		}
 		if dirs, err = c.inodesOf(g, b); err != nil {
 			return err
@@ -52,6 +56,16 @@ func (c *checker) inodeTable(g group) error {
 	}
 	if dirs != g.usedDirs {
 		return c.untidy(place, corrupt("%d directories, the descriptor says %d", dirs, g.usedDirs))
+	}
+	return nil
+}
+
+// inodePadding wants the bits behind those of inodes to be set.
+func inodePadding(g group, b []byte, inodes uint32) error {
+	for i := inodes; i < uint32(len(b)*8); i++ {
+		if !bit(b, i) {
+			return atBlock(g.inodeBitmap, "block", corrupt("inode bitmap: bit %d behind the end is clear", i))
+		}
 	}
 	return nil
 }
@@ -136,6 +150,9 @@ func (c *checker) inode(n *node) error {
 	if typeOf(n.mode()) == TypeUnknown && n.number >= f.geo.FirstInode() {
 		return c.bad(place, corrupt("file type %#o", uint16(n.mode().Type())))
 	}
+	if err := c.untidy(place, c.strayFields(n)); err != nil {
+		return err
+	}
 	if n.disk.Links > 0 && n.disk.DeletionTime != 0 && !c.orphans[n.number] && n.number >= f.geo.FirstInode() {
 		if err := c.untidy(place, corrupt("in use but has a deletion time")); err != nil {
 			return err
@@ -162,6 +179,25 @@ func (c *checker) inode(n *node) error {
 		return err
 	}
 	return c.untidy(place, c.sectors(n, clusters+owned))
+}
+
+// strayFields wants fields to be zero that nothing of this inode uses, and a
+// size that blocks can have. Reserved inodes use them as they like.
+func (c *checker) strayFields(n *node) error {
+	f := c.fs
+	switch {
+	case n.number < f.geo.FirstInode() && n.number != RootInode:
+		return nil
+	case n.disk.FragmentAddr != 0:
+		return corrupt("fragment address is %d", n.disk.FragmentAddr)
+	case f.super.FeatureIncompat&Incompat64Bit == 0 && n.disk.XattrBlockHi != 0:
+		return corrupt("xattr block has a high half without feature 64bit")
+	case f.super.FeatureROCompat&ROCompatHugeFile == 0 && n.disk.BlocksHi != 0:
+		return corrupt("sectors have a high half without feature huge_file")
+	case f.sizeBlocks(n) > math.MaxUint32+1:
+		return corrupt("%d bytes, more than blocks can be numbered", f.size(n))
+	}
+	return nil
 }
 
 // hasMap reports whether Inode.Block leads to blocks.
@@ -202,7 +238,7 @@ func (c *checker) flags(n *node) error {
 // clusters, and whether it came to the end.
 func (c *checker) blocks(n *node) (clusters uint64, whole bool, err error) {
 	f, place := c.fs, inodePlace(n.number)
-	u := &usage{checker: c}
+	u := &usage{checker: c, resize: n.number == ResizeInode}
 	walkErr := f.walkRuns(n, 0, u.inner, u.run)
 	if walkErr != nil {
 		return 0, false, c.bad(place, walkErr)
@@ -223,6 +259,7 @@ type usage struct {
 	clusters uint64
 	end      uint64 // behind the last logical block that was written
 	last     Run    // the one before
+	resize   bool   // of the resize inode, see claimHead
 }
 
 func (u *usage) inner(block uint64) error {
@@ -256,7 +293,9 @@ func (u *usage) run(r Run) error {
 
 func (u *usage) take(first, count uint64) error {
 	twice, ok := u.claim(first, count)
-	if !ok && u.fs.super.FeatureROCompat&ROCompatSharedBlocks == 0 {
+	mayShare := u.fs.super.FeatureROCompat&ROCompatSharedBlocks != 0 ||
+		u.resize && u.fs.geo.ClusterBlocks > 1
+	if !ok && !mayShare {
 		return atBlock(twice, "block", corrupt("has another use"))
 	}
 	return nil

@@ -14,6 +14,7 @@ type dirent struct {
 	inode    uint32
 	fileType FileType
 	name     []byte
+	at       int // where in the block
 }
 
 func (d dirent) isDots() bool {
@@ -34,7 +35,7 @@ type dirBlock struct {
 func (f *FS) dirBlocks(n *node) iter.Seq2[dirBlock, error] {
 	return func(yield func(dirBlock, error) bool) {
 		if !n.mode().IsDir() {
-			yield(dirBlock{}, fmt.Errorf("read directory: not a directory"))
+			yield(dirBlock{}, fmt.Errorf("not a directory: %w", fs.ErrInvalid))
 			return
 		}
 		if n.has(FlagInlineData) {
@@ -140,6 +141,7 @@ func (f *FS) entries(d dirBlock) iter.Seq2[dirent, error] {
 				yield(dirent{}, err)
 				return
 			}
+			e.at = len(d.bytes) - len(b)
 			if e.inode != 0 && !yield(e, nil) {
 				return
 			}
@@ -155,7 +157,6 @@ func (f *FS) decodeDirent(b []byte) (dirent, int, error) {
 	d := DirEntry{le32(b, 0), le16(b, 4), b[6], FileType(b[7])}
 	nameLength := int(d.NameLength)
 	if f.super.FeatureIncompat&IncompatFileType == 0 {
-		nameLength |= int(d.FileType) << 8
 		d.FileType = TypeUnknown
 	}
 	length := f.recordSize(d.RecordSize)
@@ -164,13 +165,13 @@ func (f *FS) decodeDirent(b []byte) (dirent, int, error) {
 		return dirent{}, 0, corrupt("directory entry of %d bytes, room for %d", length, len(b))
 	case direntHeader+nameLength > length:
 		return dirent{}, 0, corrupt("directory entry of %d bytes with a name of %d", length, nameLength)
-	case d.Inode != 0 && (nameLength == 0 || nameLength > maxNameLength):
-		return dirent{}, 0, corrupt("directory entry with a name of %d bytes", nameLength)
+	case d.Inode != 0 && nameLength == 0:
+		return dirent{}, 0, corrupt("directory entry without a name")
 	case d.Inode > f.geo.Inodes:
 		return dirent{}, 0, corrupt("directory entry of inode %d of %d", d.Inode, f.geo.Inodes)
 	}
 	// Lustre keeps flags in the upper bits.
-	return dirent{d.Inode, d.FileType & 0xf, b[direntHeader : direntHeader+nameLength]}, length, nil
+	return dirent{inode: d.Inode, fileType: d.FileType & 0xf, name: b[direntHeader : direntHeader+nameLength]}, length, nil
 }
 
 // children gives a directory's entries but "." and "..". Names that no file can
@@ -238,18 +239,4 @@ func (f *FS) lookupBlock(d dirBlock, name string) (uint32, error) {
 		}
 	}
 	return 0, nil
-}
-
-// parent returns the inode number that a directory gives as its "..".
-func (f *FS) parent(n *node) (uint32, error) {
-	if n.has(FlagInlineData) {
-		return le32(n.disk.Block[:], 0), nil
-	}
-	for d, err := range f.dirBlocks(n) {
-		if err != nil {
-			return 0, err
-		}
-		return f.lookupBlock(d, "..")
-	}
-	return 0, corrupt("directory without blocks")
 }

@@ -259,7 +259,7 @@ type Extent struct {
 const extentSize = 12 // of each of the three above
 
 // DirEntry is struct ext4_dir_entry_2 without its name. Without the feature
-// filetype FileType is the high half of the length of the name.
+// filetype FileType is zero, but for the checksum's entry.
 type DirEntry struct {
 	Inode      uint32   // 0 zero: not in use
 	RecordSize uint16   // 4

@@ -54,7 +54,7 @@ func (f *FS) resolve(path string, follow bool) (*node, error) {
 			rest = target + "/" + rest
 		}
 		if len(rest) > maxPath {
-			return nil, fmt.Errorf("path of %d bytes", len(rest))
+			return nil, fmt.Errorf("path of %d bytes: %w", len(rest), fs.ErrInvalid)
 		}
 	}
 	return r.here(), nil
@@ -88,7 +88,7 @@ func (r *resolver) step(name string, follow bool) (target string, err error) {
 		return "", nil
 	}
 	if r.links++; r.links > maxLinksFollowed {
-		return "", errors.New("too many symbolic links")
+		return "", fmt.Errorf("too many symbolic links: %w", fs.ErrInvalid)
 	}
 	if target, err = r.fs.target(n); err == nil && strings.HasPrefix(target, "/") {
 		r.trail = r.trail[:1]

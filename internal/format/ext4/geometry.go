@@ -167,6 +167,9 @@ func (g *Geometry) setGroups() error {
 		return corrupt("%d inodes in %d groups of %d", g.Inodes, groups, g.InodesPerGroup)
 	}
 	g.Groups = uint32(groups)
+	if head, _ := g.GroupHead(0); head > g.BlocksPerGroup {
+		return corrupt("%d blocks of descriptors in groups of %d", head, g.BlocksPerGroup)
+	}
 	if first := uint64(g.super.FirstMetaGroup); g.metaBG() && first > g.DescBlocks() {
 		return corrupt("meta block groups begin at descriptor block %d of %d", first, g.DescBlocks())
 	}

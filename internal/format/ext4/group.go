@@ -42,6 +42,17 @@ func joinGroup(number uint32, d GroupDesc) group {
 
 // group reads one descriptor and checks it.
 func (f *FS) group(number uint32) (group, error) {
+	if g := f.lastGroup.Load(); g != nil && g.number == number {
+		return *g, nil
+	}
+	g, err := f.readGroup(number)
+	if err == nil {
+		f.lastGroup.Store(&g)
+	}
+	return g, err
+}
+
+func (f *FS) readGroup(number uint32) (group, error) {
 	per := f.geo.DescsPerBlock()
 	block, err := f.block(f.geo.DescBlock(uint64(number / per)))
 	if err != nil {

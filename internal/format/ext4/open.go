@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"sextant/internal/span"
 )
@@ -20,6 +21,8 @@ type FS struct {
 	geo    *Geometry
 	seed   Seed
 	blocks *blockCache
+
+	lastGroup atomic.Pointer[group] // inodes that follow each other share it
 }
 
 // ErrNoFileSystem says that an image does not begin with an ext4 superblock. It

@@ -44,7 +44,7 @@ func TestAdd(t *testing.T) {
 func TestAddKeepsOtherEntries(t *testing.T) {
 	testenv.Require(t, "sgdisk")
 	name := writeFile(t, make([]byte, 8<<20))
-	run(t, "", "sgdisk", "-n", "3:2048:4095", "-c", "3:three", "-n", "1:4096:5000", "-A", "1:set:50", name)
+	runWriter(t, "", "sgdisk", "-n", "3:2048:4095", "-c", "3:three", "-n", "1:4096:5000", "-A", "1:set:50", name)
 	image := readFile(t, name)
 	before := slices.Clone(image)
 	p := gpt.Partition{Type: gpt.GUID{1}, UUID: gpt.GUID{2}, First: 6000, Last: 6031, Name: "new"}

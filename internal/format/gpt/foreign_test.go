@@ -27,6 +27,16 @@ func run(t testing.TB, stdin string, name string, args ...string) string {
 	return string(out)
 }
 
+// runWriter is run for sgdisk and sfdisk when they write. They end with sync(2),
+// which waits for every file system of the machine: seconds beside other
+// tests, for ever if one of them hangs. strace answers that call for them.
+func runWriter(t testing.TB, stdin string, name string, args ...string) {
+	t.Helper()
+	testenv.Require(t, "strace")
+	quiet := []string{"-f", "-qq", "-o", os.DevNull, "-e", "trace=sync", "-e", "inject=sync:retval=0", name}
+	run(t, stdin, "strace", append(quiet, args...)...)
+}
+
 func writeFile(t testing.TB, image []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "image.raw")
@@ -93,7 +103,7 @@ func TestSameBytesAsSfdisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		name := writeFile(t, make([]byte, size))
-		run(t, script(table), "sfdisk", "--quiet", name)
+		runWriter(t, script(table), "sfdisk", "--quiet", name)
 		if theirs := readFile(t, name); !bytes.Equal(ours, theirs) {
 			var a, b bytes.Buffer
 			if gpt.Describe(&a, ours, size) == nil && gpt.Describe(&b, theirs, size) == nil {
@@ -109,7 +119,7 @@ func TestSameBytesAsSfdisk(t *testing.T) {
 func TestReadSgdisk(t *testing.T) {
 	testenv.Require(t, "sgdisk")
 	name := writeFile(t, make([]byte, 8<<20))
-	run(t, "", "sgdisk", "-a", "1", "-U", "01234567-89ab-cdef-0123-456789abcdef",
+	runWriter(t, "", "sgdisk", "-a", "1", "-U", "01234567-89ab-cdef-0123-456789abcdef",
 		"-n", "2:2048:4095", "-t", "2:0FC63DAF-8483-4772-8E79-3D69D8477DE4", "-u", "2:11111111-1111-4111-8111-111111111111", "-c", "2:grüße", "-A", "2:set:2",
 		"-n", "5:34:40", "-t", "5:C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "-u", "5:55555555-5555-4555-8555-555555555555", "-c", "5:", "-A", "5:set:63",
 		name)
@@ -134,7 +144,7 @@ func TestReadSgdisk(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Read (-want +got):\n%s", diff)
 	}
-	run(t, "", "sgdisk", "-s", name) // sorts: 5 becomes 1
+	runWriter(t, "", "sgdisk", "-s", name) // sorts: 5 becomes 1
 	image = readFile(t, name)
 	if got, _, err := gpt.Read(image, int64(len(image))); err != nil || got.Partitions[0].Number != 1 {
 		t.Errorf("Read after sorting = %v, %v", got, err)

@@ -122,6 +122,8 @@ func (m maker) sizes() {
 	m.must(err)
 	m.file("sizes/code", code[:min(len(code), 1<<20)])
 	m.sparse("sizes/sparse", 3<<20, 1<<20+77)
+	m.file("sizes/hole", nil)
+	m.must(os.Truncate(m.path("sizes/hole"), 2<<20))
 	m.sparse("sizes/sparse-tail", 3<<20+11, 3<<20)
 }
 
