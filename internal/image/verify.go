@@ -59,6 +59,9 @@ func (m *Image) Verify(ctx context.Context, opts Options) (*Checked, error) {
 	}
 	v := &verifier{ctx: ctx, m: m, opts: opts, found: &Checked{Report: &report.Report{}}}
 	v.situation.Release = opts.Systemd
+	if m.Dir {
+		v.situation.Conditions |= verdict.Directory
+	}
 	v.readFiles()
 	for _, step := range []func() error{v.table, v.sidecar, v.partitions, v.policy, v.volumes, v.extension, v.gaps, v.whole} {
 		if err := ctx.Err(); err != nil {

@@ -46,6 +46,8 @@ func (v *verifier) guard(vol Volume) (*guard, error) {
 	}
 	g := &guard{place: vol.Hash.Name(), hash: v.m.Section(vol.Hash), root: vol.RootHash()}
 	beside := v.rootBeside(vol)
+	g.used = v.usesTree(vol, beside != nil)
+	v.settle(vol, g)
 	if vol.Signature != nil {
 		if err := v.readSignature(g, vol.Signature); err != nil {
 			return nil, err
@@ -58,7 +60,6 @@ func (v *verifier) guard(vol Volume) (*guard, error) {
 		v.compareRoots(g, beside)
 	}
 	v.compareUUIDs(vol, g.root)
-	g.used = v.usesTree(vol, beside != nil)
 	return g, v.sealBeside(g)
 }
 
@@ -162,6 +163,7 @@ func (v *verifier) guardBeside() (*guard, error) {
 		v.addError(verdict.SidecarBroken, b.From, err)
 		return nil, nil
 	}
+	v.settle(Volume{}, g)
 	if g.file, err = os.Open(b.Tree); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,9 @@ func (v *verifier) policy() error {
 	} else if err == nil {
 		v.found.Good("image policy", "%s", p)
 	}
+	if err != nil {
+		err = brief{err}
+	}
 	return v.orFinding(verdict.PolicyBroken, "image policy", err)
 }
 

@@ -38,7 +38,7 @@ func (v *verifier) signature(g *guard) error {
 	}
 	certificates, err := signed.Verify([]byte(hexText(g.root)), v.opts.Certificates)
 	if err != nil {
-		v.addTrust(verdict.SignatureUntrusted, withoutWord(err))
+		v.addTrust(verdict.SignatureUntrusted, brief{err})
 		return nil
 	}
 	certificate := certificates[0]
@@ -76,16 +76,18 @@ func (v *verifier) addTrust(rule verdict.Rule, err error) {
 	v.put(severity, outcome, report.Finding{ID: string(rule), Place: "signature", Text: err.Error(), Rule: source, Cause: err})
 }
 
-// withoutWord takes off an error what goes without saying: that there is one
-// signer, and at the end the plain "untrusted".
-func withoutWord(err error) error { return trustError{err} }
+// brief is an error without what goes without saying where it is printed: that
+// there is one signer, that a policy is an image policy, and at the end the
+// plain "untrusted".
+type brief struct{ error }
 
-type trustError struct{ error }
+func (e brief) Unwrap() error { return e.error }
 
-func (e trustError) Unwrap() error { return e.error }
-
-func (e trustError) Error() string {
-	text := strings.TrimPrefix(e.error.Error(), "signer 1 of 1: ")
+func (e brief) Error() string {
+	text := e.error.Error()
+	for _, prefix := range []string{"signer 1 of 1: ", "image policy: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
 	return strings.TrimSuffix(text, ": "+fault.ErrUntrusted.Error())
 }
 

@@ -16,6 +16,9 @@ func (v *verifier) table() error {
 	for _, p := range v.m.Problems {
 		v.addWith(p.Rule, tableRule(p), tablePlace(p), "%s", p.Text)
 	}
+	if v.m.Table.SectorSize != defaultSector {
+		v.add(verdict.TableSectorSize, "partition table", "sectors of %d bytes", v.m.Table.SectorSize)
+	}
 	if !v.sectorSizeShows() {
 		v.add(verdict.TableSectors, string(gpt.PlacePrimary), "is damaged, and nothing else tells systemd that sectors have %d bytes", v.m.Table.SectorSize)
 	}

@@ -116,12 +116,12 @@ func TestContentRules(t *testing.T) {
 	}{
 		{"tool", nil, 262, nil, "merges it"},
 		{"tool.sysext", nil, 262, nil, "merges it"},
-		{"tool.sysext", nil, 255, []string{"error release-name"}, "leaves it out: no extension-release file fits its name"},
+		{"tool.sysext", nil, 255, []string{"error release-name"}, "refuses it: no extension-release file fits its name"},
 		{"tool_1.0", nil, 262, nil, "merges it"},
-		{"tool_1.0", nil, 255, []string{"error release-cut-name"}, "leaves it out: no extension-release file fits its name"},
-		{"other", nil, 262, []string{"error release-name"}, "leaves it out: no extension-release file fits its name"},
-		{"tool", func(b imagetest.Builder) { b.File("usr/lib/os-release", 0o644, "ID=x\n") }, 262, []string{"error os-release"}, "refuses it: it has /usr/lib/os-release"},
-		{"tool", func(b imagetest.Builder) { b.File("usr/lib/os-release", 0o644, "ID=x\n") }, 252, []string{"warning os-release"}, "merges it"},
+		{"tool_1.0", nil, 255, []string{"error release-cut-name"}, "refuses it: no extension-release file fits its name"},
+		{"other", nil, 262, []string{"error release-name"}, "refuses it: no extension-release file fits its name"},
+		{"tool", func(b imagetest.Builder) { b.File("usr/lib/os-release", 0o644, "ID=x\n") }, 262, []string{"error os-release"}, "leaves it out: it has /usr/lib/os-release"},
+		{"tool", func(b imagetest.Builder) { b.File("usr/lib/os-release", 0o644, "ID=x\n") }, 252, []string{"error os-release"}, "leaves it out: it has /usr/lib/os-release"},
 		{"tool", func(b imagetest.Builder) { b.Symlink("usr/lib/os-release", "../../etc/os-release") }, 262, nil, "merges it"},
 		{"tool", func(b imagetest.Builder) { b.File("etc/x", 0o644, "x") }, 262, []string{"note outside-hierarchies"}, "merges it"},
 		{"tool", func(b imagetest.Builder) {

@@ -44,7 +44,6 @@ func (v *verifier) volume(vol Volume) error {
 		return err
 	}
 	defer g.close()
-	v.settle(vol, g)
 	if err := v.signature(g); err != nil {
 		return err
 	}
@@ -57,9 +56,6 @@ func (v *verifier) volume(vol Volume) error {
 
 // settle says whether the release reads the volume through dm-verity.
 func (v *verifier) settle(vol Volume, g *guard) {
-	if g == nil {
-		return
-	}
 	if g.used {
 		v.situation.Conditions |= verdict.TreeUsed
 		return

@@ -6,12 +6,13 @@ type Rule string
 
 // The rules about the partition table and what lies between the partitions.
 const (
-	TableIgnored   Rule = "table-ignored"   // the protective MBR does not protect
-	TableMBR       Rule = "table-mbr"       // the protective MBR is odd
-	TableCopy      Rule = "table-copy"      // one copy is damaged, or says other things
-	TableSectors   Rule = "table-sectors"   // nothing tells that sectors have 4096 bytes
-	TablePartition Rule = "table-partition" // an entry is odd
-	TableGap       Rule = "table-gap"       // bytes of no partition are not zero
+	TableIgnored    Rule = "table-ignored"     // the protective MBR does not protect
+	TableMBR        Rule = "table-mbr"         // the protective MBR is odd
+	TableCopy       Rule = "table-copy"        // one copy is damaged, or says other things
+	TableSectors    Rule = "table-sectors"     // nothing tells that sectors have 4096 bytes
+	TableSectorSize Rule = "table-sector-size" // not 512
+	TablePartition  Rule = "table-partition"   // an entry is odd
+	TableGap        Rule = "table-gap"         // bytes of no partition are not zero
 )
 
 // The rules about which partitions there are.
@@ -86,6 +87,7 @@ func (r Rule) Brief() string { return briefs()[r] }
 func briefs() map[Rule]string {
 	return map[Rule]string{
 		TableIgnored:       "the protective MBR hides the partition table",
+		TableSectorSize:    "it knows sectors of 512 bytes only",
 		TableSectors:       "nothing tells the sector size",
 		PartitionMissing:   "there is no root and no usr partition to use",
 		PartitionGeneric:   "several partitions could be the root",
@@ -117,3 +119,18 @@ func briefs() map[Rule]string {
 		HostMisfit:         "it is not for the host",
 	}
 }
+
+// late reports whether a release that reads the metadata of an image without
+// dm-verity, which are those up to 255, meets the rule only when it merges, in
+// a process of its own.
+func (r Rule) late() bool {
+	switch r {
+	case PolicyBroken, SidecarWithTable, SidecarBroken,
+		TreeSuperblock, TreeBlockSize, TreeSize, TreeRoot,
+		SignatureBroken, SignaturePKCS7, SignatureUntrusted:
+		return true
+	}
+	return false
+}
+
+func (r Rule) early() bool { return !r.late() }

@@ -22,8 +22,8 @@ const (
 	Newest = 262
 )
 
-// exitRelease is the first release whose merge ends with another status than
-// 0 when it failed (sysext.c).
+// exitRelease is the first release that ends with another status than 0 where
+// the process that merges failed (sysext.c).
 const exitRelease = 256
 
 // Outcome is what follows from a broken rule, the worse the larger.
@@ -86,6 +86,9 @@ const (
 
 	// TreeUsed: the release reads the data through dm-verity.
 	TreeUsed
+
+	// Directory: the image is a directory.
+	Directory
 )
 
 // Situation is the release that meets an image, and what it finds there.
@@ -142,7 +145,7 @@ func (s Situation) Verdict(findings []report.Finding) Verdict {
 			v.Reasons = append(v.Reasons, Rule(f.ID))
 		}
 	}
-	if v.Outcome == Refused && s.Release >= exitRelease {
+	if v.Outcome == Refused && (s.Release >= exitRelease || slices.ContainsFunc(v.Reasons, Rule.early)) {
 		v.ExitStatus = 1
 	}
 	return v
