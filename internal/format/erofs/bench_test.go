@@ -3,10 +3,12 @@ package erofs_test
 import (
 	"crypto/sha256"
 	"go/build"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -141,3 +143,53 @@ func BenchmarkPlan(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRead reads all files of images of benchDir that mkfs.erofs of the
+// newest release compressed.
+func BenchmarkRead(b *testing.B) {
+	mkfs := imagetest.Tools("mkfs.erofs")[2]
+	for _, args := range []string{"-zlz4hc,level=3 -C65536", "-zzstd,level=3 -C65536", "-zdeflate,level=1 -C65536", "-zlzma,level=1 -C65536"} {
+		b.Run(args, func(b *testing.B) {
+			image := filepath.Join(b.TempDir(), "image")
+			paths := []string{filepath.Dir(image), benchDir()}
+			if err := mkfs.Run(b, paths, append(strings.Fields(args), "--quiet", image, benchDir())...); err != nil {
+				b.Fatal(err)
+			}
+			f := openFS(b, image)
+			buf := make([]byte, 1<<20)
+			b.ReportAllocs()
+			for b.Loop() {
+				b.SetBytes(readAll(b, f, buf))
+			}
+		})
+	}
+}
+
+// readAll reads all files and returns how many bytes they have.
+func readAll(b *testing.B, f *erofs.FS, buf []byte) (total int64) {
+	t, err := f.Tree()
+	if err != nil {
+		b.Fatal(err)
+	}
+	err = t.Walk(func(path string, node *tree.Inode) error {
+		if !node.Mode.IsRegular() {
+			return nil
+		}
+		r, err := node.Content.Open()
+		if err != nil {
+			return err
+		}
+		n, err := io.CopyBuffer(discardWriter{}, io.NewSectionReader(r, 0, node.Size()), buf)
+		total += n
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return total
+}
+
+// discardWriter is io.Discard without its ReadFrom, which has a small buffer.
+type discardWriter struct{}
+
+func (discardWriter) Write(p []byte) (int, error) { return len(p), nil }

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,5 +215,119 @@ func checkRandomReads(t *testing.T, image string) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCompressedLarge reads a file of 100 MB, whose indexes are in several
+// blocks, in pieces that are not as long as pclusters.
+func TestCompressedLarge(t *testing.T) {
+	testenv.RequireRoot(t)
+	part := text(1, 1<<20)
+	var large tree.Bytes
+	for n := range 100 {
+		large = append(large, part[n*1000:]...)
+		large = append(large, noise(uint64(n), n*1000)...)
+	}
+	b := imagetest.NewBuilder()
+	b.Content("usr/large", 0o644, large)
+	for _, v := range []variant{{0, "-zlz4"}, {1, "-zzstd,level=1 -C1048576"}, {2, "-zzstd,level=1 -C65536 -E48bit"}} {
+		mkfs := imagetest.Tools("mkfs.erofs")[v.tool]
+		t.Run(mkfs.Name+" "+v.args, func(t *testing.T) {
+			image, _ := makeWith(t, mkfs, b.Tree, append(strings.Fields(v.args), "--quiet")...)
+			file, err := openFS(t, image).Open("usr/large")
+			if err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 100_000)
+			var stats runtime.MemStats
+			peak := uint64(0)
+			runtime.GC()
+			runtime.ReadMemStats(&stats)
+			before := stats.HeapAlloc
+			for off := 0; off < len(large); off += len(buf) {
+				p := buf[:min(len(buf), len(large)-off)]
+				if n, err := file.(io.ReaderAt).ReadAt(p, int64(off)); n < len(p) {
+					t.Fatalf("ReadAt(%d bytes, %d) = %d, %v", len(p), off, n, err)
+				}
+				if !bytes.Equal(p, large[off:off+len(p)]) {
+					t.Fatalf("ReadAt(%d bytes, %d) gives other bytes than the file has", len(p), off)
+				}
+				if off/len(buf)%50 == 0 {
+					runtime.GC()
+					runtime.ReadMemStats(&stats)
+					peak = max(peak, stats.HeapAlloc)
+				}
+			}
+			if got := int64(peak - before); got > 40<<20 {
+				t.Errorf("reading takes %d bytes of memory", got)
+			}
+		})
+	}
+}
+
+// randomFiles returns a tree with a few files of parts that can be compressed
+// and parts that cannot, many of which other files have too.
+func randomFiles(seed uint64) *tree.Tree {
+	r := rand.New(rand.NewPCG(seed, 3))
+	b := imagetest.NewBuilder()
+	var parts []tree.Bytes
+	for n := range 12 {
+		size := 1 + r.IntN(1<<(4+r.IntN(14)))
+		parts = append(parts, text(seed+uint64(n), size), noise(seed+uint64(n), size))
+	}
+	for n := range 1 + r.IntN(20) {
+		var content tree.Bytes
+		for range 1 + r.IntN(4) {
+			content = append(content, parts[r.IntN(len(parts))]...)
+		}
+		b.Content(fmt.Sprintf("usr/%d", n), 0o644, content)
+	}
+	return b.Tree
+}
+
+// dropNanoseconds changes a dump as mkfs.erofs does with 48-bit addresses.
+func dropNanoseconds(lines map[string]string) {
+	for path, line := range lines {
+		lines[path] = strings.Replace(line, ".123456789", ".000000000", 1)
+	}
+}
+
+// TestCompressedRandom compares random files in images made with random options
+// with what the kernel reads and what was put in. These are not always the
+// same; then Check must say so.
+func TestCompressedRandom(t *testing.T) {
+	testenv.RequireRoot(t)
+	seeds := uint64(30)
+	if os.Getenv("SEXTANT_TEST_LONG") != "" {
+		seeds = 1000
+	}
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(seed, 4))
+		tool := r.IntN(3)
+		algorithm := []string{"lz4", "lz4hc", "lzma", "deflate", "zstd"}[r.IntN(5)]
+		if tool == 0 {
+			algorithm = []string{"lz4", "lz4hc"}[r.IntN(2)]
+		}
+		args := []string{"--quiet", "-z" + algorithm, fmt.Sprintf("-C%d", 4096<<r.IntN(6))}
+		for _, option := range []string{"ztailpacking", "fragments", "all-fragments", "dedupe", "legacy-compress", "48bit"} {
+			if r.IntN(3) > 0 || option == "48bit" && tool < 2 || option == "legacy-compress" && algorithm[:2] != "lz" ||
+				option == "all-fragments" && tool == 0 {
+				continue
+			}
+			args = append(args, "-E"+option)
+		}
+		mkfs := imagetest.Tools("mkfs.erofs")[tool]
+		t.Run(fmt.Sprintf("%d %s %s", seed, mkfs.Name, strings.Join(args[1:], " ")), func(t *testing.T) {
+			image, want := makeWith(t, mkfs, randomFiles(seed), args...)
+			if slices.Contains(args, "-E48bit") {
+				dropNanoseconds(want)
+			}
+			if got := mounted(t, image); len(imagetest.Diff(got, want)) == 0 {
+				checkOursFile(t, image, want)
+				checkRandomReads(t, image)
+			} else if findings := openFS(t, image).Check(); len(findings) == 0 || findings[0].Path != "packed inode" {
+				t.Errorf("Linux does not read what was put in, but Check() = %v", findings)
+			}
+		})
 	}
 }

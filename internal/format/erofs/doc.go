@@ -32,13 +32,25 @@
 // # Reading
 //
 // Open gives an fs.FS, Tree all files as a tree, Check everything that is
-// wrong, Describe all structures byte by byte. The layouts of a file's data are
-// types that implement content; compressed ones are missing so far and give
-// fault.ErrUnsupported.
+// wrong in the structures, CheckData what is wrong in compressed data, Describe
+// all structures byte by byte. The layouts of a file's data are types that
+// implement content. For compressed data that is a sequence of pclusters, which
+// a finder gets from what stands behind the inode:
 //
-// Left out: compressed data, further devices, compressed metadata (metabox),
-// and for writing also 48-bit addresses, long xattr prefixes and the xattr name
-// filter, which no kernel needs.
+//	map header │ gap │ full index │ full index │ ... │ inline pcluster
+//	map header │ pack of compact indexes │ ... │ inline pcluster
+//	map header │ extent │ extent │ ...
+//	place in the packed inode
+//
+// A pcluster is at most 1 MiB that decode to at most 12 MiB. Those that are not
+// read as a whole are kept in a cache of 16 MiB.
+//
+// Two inodes have no name. The content of the packed inode is fragments, ends of
+// files or whole ones. That of the metabox is inodes, with what belongs to them;
+// the highest bit of an inode's number says that it is there.
+//
+// Left out: further devices, and for writing also compression, 48-bit addresses,
+// long xattr prefixes and the xattr name filter, which no kernel needs.
 //
 // The format is Linux's fs/erofs/erofs_fs.h, with Documentation/filesystems/erofs.rst.
 package erofs
