@@ -3,7 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"context"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,7 +15,6 @@ import (
 	"sextant/internal/cli"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // run runs the program in dir, at a fixed time, and returns what it printed.
 func run(t *testing.T, dir string, args ...string) string {
