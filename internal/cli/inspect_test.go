@@ -15,7 +15,6 @@ import (
 	"sextant/internal/cli"
 )
 
-
 // run runs the program in dir, at a fixed time, and returns what it printed.
 func run(t *testing.T, dir string, args ...string) string {
 	t.Helper()
