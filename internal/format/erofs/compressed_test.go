@@ -25,8 +25,8 @@ import (
 func compressible() *tree.Tree {
 	b := imagetest.NewBuilder()
 	b.Content("usr/text", 0o644, text(1, 500_000))
-	b.Content("usr/zeros", 0o644, tree.Bytes(make([]byte, 3<<20+5)))
-	b.Content("usr/noise", 0o644, noise(1, 100_001))
+	b.Content("usr/zeros", 0o644, tree.Bytes(make([]byte, 1<<20+5)))
+	b.Content("usr/noise", 0o644, noise(1, 50_001))
 	var mixed tree.Bytes
 	for n := range 6 {
 		mixed = append(mixed, text(uint64(n), 30_000+n*1111)...)
@@ -86,20 +86,20 @@ func variants() []variant {
 	return append(list, newVariants()...)
 }
 
-// newVariants are of erofs-utils 1.9.
+// newVariants are of erofs-utils 1.9, where --zD=1 does not do what it says.
 func newVariants() []variant {
 	return []variant{
 		{2, "-zlz4hc -C65536 -Efragments,dedupe,ztailpacking"},
 		{2, "-zlzma -C65536 -Eall-fragments"},
 		{2, "-zdeflate -C65536 -Eztailpacking"},
-		{2, "-zzstd -C65536 -Efragments --zD=1"},
+		{2, "-zzstd -C65536 -Efragments --zD"},
 		{2, "-zlz4 -E48bit"},
 		{2, "-zzstd -C65536 -E48bit"},
 		{2, "-zzstd -C65536 -E48bit --max-extent-bytes=32768"},
 		{2, "-zzstd -C65536 -E48bit --max-extent-bytes=-32768"},
 		{2, "-zlz4hc -C65536 -E48bit,fragments,dedupe"},
 		{2, "-zlzma -C131072 -E48bit,ztailpacking"},
-		{2, "-zdeflate -C16384 -E48bit,all-fragments --zD=1"},
+		{2, "-zdeflate -C16384 -E48bit,all-fragments --zD"},
 		{2, "-m4096:zstd -zlz4"},
 		{2, "-m4096 -zzstd -C65536 -Efragments -E48bit --xattr-prefix=user.n"},
 		{2, "-m65536 -zlzma -C65536"},

@@ -45,7 +45,7 @@ func corpus() map[string]variant {
 		"deflate-packed": {1, "-zdeflate -b512 -C4096 -Eall-fragments"},
 		"zstd-extents":   {2, "-zzstd -b512 -C8192 -E48bit"},
 		"zstd-unaligned": {2, "-zzstd -b512 -C4096 -E48bit --max-extent-bytes=-8192"},
-		"metabox":        {2, "-zlz4hc -b512 -C4096 -m4096:zstd -Efragments -E48bit --zD=1 --xattr-prefix=user.extension"},
+		"metabox":        {2, "-zlz4hc -b512 -C4096 -m4096:zstd -Efragments -E48bit --zD --xattr-prefix=user.extension"},
 	}
 }
 

@@ -34,6 +34,14 @@ func TestSizes(t *testing.T) {
 		{erofs.XattrHeader{}, 12, map[string]int{"SharedCount": 4}},
 		{erofs.XattrEntry{}, 4, map[string]int{"Prefix": 1, "ValueSize": 2}},
 		{erofs.ChunkIndex{}, 8, map[string]int{"Device": 2, "Block": 4}},
+		{erofs.SuperBlockExtension{}, 16, nil},
+		{erofs.LZ4Config{}, 14, map[string]int{"MaxPclusterBlocks": 2}},
+		{erofs.LZMAConfig{}, 14, map[string]int{"Format": 4}},
+		{erofs.DeflateConfig{}, 6, nil},
+		{erofs.ZstdConfig{}, 6, map[string]int{"WindowLog": 1}},
+		{erofs.MapHeader{}, 8, map[string]int{"Advise": 4, "Algorithms": 6, "Cluster": 7}},
+		{erofs.LclusterIndex{}, 8, map[string]int{"Offset": 2, "Union": 4}},
+		{erofs.Extent{}, 32, map[string]int{"StartLow": 4, "StartHigh": 8, "FileLow": 12, "FileHigh": 16}},
 	}
 	for _, test := range tests {
 		typ := reflect.TypeOf(test.v)

@@ -262,7 +262,7 @@ func TestReaderOptions(t *testing.T) {
 		{0, []string{"-zlz4", "-Eztailpacking"}},
 		{1, []string{"-zlzma", "-C65536"}},
 		{1, []string{"-zzstd", "-C65536", "-Efragments,dedupe"}},
-		{2, []string{"-zdeflate", "-E48bit,fragments", "-m4096", "--zD=1", "--xattr-prefix=trusted."}},
+		{2, []string{"-zdeflate", "-E48bit,fragments", "-m4096", "--zD", "--xattr-prefix=trusted."}},
 	}
 	for _, test := range tests {
 		mkfs := imagetest.Tools("mkfs.erofs")[test.tool]
