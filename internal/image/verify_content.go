@@ -109,7 +109,7 @@ func (v *verifier) release() *Extension {
 		return nil
 	}
 	file := files[0]
-	if v.m.Path != "" {
+	if _, named := v.imageName(); named && v.m.Path != "" {
 		index := v.match(files)
 		if index >= 0 {
 			file = files[index]
