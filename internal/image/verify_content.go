@@ -1,6 +1,7 @@
 package image
 
 import (
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -17,7 +18,7 @@ type releaseFile struct {
 
 // releaseFiles returns the release files of a class.
 func releaseFiles(t *tree.Tree, class extension.Class) (list []releaseFile) {
-	dir := chase(t, class.ReleaseDir())
+	dir := follow(t, class.ReleaseDir())
 	if dir == nil {
 		return nil
 	}
@@ -28,7 +29,7 @@ func releaseFiles(t *tree.Tree, class extension.Class) (list []releaseFile) {
 		}
 		node, link := e.Inode, e.Inode.Mode.Type() == tree.TypeSymlink
 		if link {
-			node = chase(t, class.ReleaseDir()+"/"+e.Name)
+			node = follow(t, class.ReleaseDir()+"/"+e.Name)
 		}
 		if node == nil || !node.Mode.IsRegular() {
 			continue
@@ -58,7 +59,7 @@ func (v *verifier) extension() error {
 	if v.class == extension.Confext {
 		v.add(verdict.Confext, "extension-release", "systemd %d knows no configuration extensions", v.opts.Systemd)
 	}
-	if chase(v.files, "/usr/lib/os-release") != nil {
+	if follow(v.files, "/usr/lib/os-release") != nil {
 		v.add(verdict.OSRelease, "/usr/lib/os-release", "must not be in an extension, as it would replace the host's")
 	}
 	if e := v.release(); e != nil {
@@ -108,7 +109,7 @@ func (v *verifier) release() *Extension {
 		return nil
 	}
 	file := files[0]
-	if v.m.Path != "" {
+	if _, named := v.imageName(); named && v.m.Path != "" {
 		index := v.match(files)
 		if index >= 0 {
 			file = files[index]
@@ -226,9 +227,9 @@ func (v *verifier) hierarchies() {
 // anything reports whether there is a file in the hierarchies besides those in
 // the directory for release files.
 func (v *verifier) anything() bool {
-	releases := chase(v.files, v.class.ReleaseDir())
+	releases := follow(v.files, v.class.ReleaseDir())
 	for _, h := range v.class.Hierarchies() {
-		if dir := chase(v.files, h); dir != nil && holdsFile(dir, releases, tree.DepthMax) {
+		if dir := follow(v.files, h); dir != nil && holdsFile(dir, releases, tree.DepthMax) {
 			return true
 		}
 	}
@@ -247,4 +248,23 @@ func holdsFile(dir, skip *tree.Inode, depth int) bool {
 		}
 	}
 	return false
+}
+
+// follow returns what is at a path, nil if nothing is.
+func follow(t *tree.Tree, path string) *tree.Inode {
+	node, err := t.Follow(path)
+	if err != nil {
+		return nil
+	}
+	return node
+}
+
+// readNode reads a small file of a tree.
+func readNode(node *tree.Inode) ([]byte, error) {
+	r, err := node.Content.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.NewSectionReader(r, 0, min(node.Content.Size(), maxRelease)))
 }

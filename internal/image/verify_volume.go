@@ -73,7 +73,7 @@ func (v *verifier) fileSystem(vol Volume, size int64) error {
 	case err != nil && kind == "":
 		return v.orFinding(verdict.FileSystemUnknown, place, err)
 	case err != nil:
-		return v.orFinding(verdict.FileSystemBroken, place, fmt.Errorf("file system %s: %w", kind, err))
+		return v.orFinding(verdict.FileSystemBroken, place, err)
 	}
 	if err := v.structure(fsys, kind, size); err != nil {
 		return err

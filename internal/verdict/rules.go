@@ -125,7 +125,7 @@ func briefs() map[Rule]string {
 // a process of its own.
 func (r Rule) late() bool {
 	switch r {
-	case PolicyBroken, SidecarWithTable, SidecarBroken,
+	case PartitionAlone, PolicyBroken, SidecarWithTable, SidecarBroken,
 		TreeSuperblock, TreeBlockSize, TreeSize, TreeRoot,
 		SignatureBroken, SignaturePKCS7, SignatureUntrusted:
 		return true

@@ -117,6 +117,7 @@ func contentRows() []row {
 		{ReleaseArchitecture, 252, Always, Unnoticed, validate},
 		{ReleaseScope, 252, Always, Unnoticed, validate},
 		{OSRelease, 252, Always, LeftOut, mount},
+		{OSRelease, 254, Directory, Refused, "discover-image.c, image_read_metadata"},
 		{Confext, 252, Always, LeftOut, discover},
 		{Confext, 254, Always, Fine, discover},
 		{ImageName, 252, Always, Unnoticed, discover},
