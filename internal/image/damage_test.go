@@ -55,7 +55,11 @@ func partly(t *testing.T, part []byte, at int64) map[string]span.Span {
 	}
 	// The last AlgorithmIdentifier of SHA-256, with NULL for parameters.
 	parameters := bytes.LastIndex(s.Signature, []byte("\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00")) + 9
+	// The signer's issuer, whose name is compared without regard to case and
+	// kind of string, as OpenSSL does.
+	issuer := bytes.LastIndex(s.Signature, []byte("signer")) - 2
 	return map[string]span.Span{
+		"case and kind of the name of the issuer":          value("signature", issuer/3*4, 16),
 		"case of the root hash":                            value("rootHash", 0, 64),
 		"case of the fingerprint":                          value("certificateFingerprint", 0, 64),
 		"parameters of the digest algorithm of the signer": value("signature", parameters/3*4, 8),
