@@ -55,14 +55,14 @@ func TestLikeSystemdRepart(t *testing.T) {
 	for name, text := range corpus() {
 		writeDirectory(t, filepath.Join(work, name), text)
 		fmt.Fprintf(&script, "systemd-repart --empty=create --size=auto --offline=yes --dry-run=no --no-pager --root=/tree --seed=%s"+
-			" --definitions=/work/%s --private-key=/work/key --certificate=/work/crt /work/%s.raw\n", strings.Repeat("0123", 8), name, name)
+			" --definitions=/in/%s --private-key=/in/key --certificate=/in/crt /in/%s.raw\n", strings.Repeat("0123", 8), name, name)
 	}
 	key := exec.Command("openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2",
 		"-keyout", filepath.Join(work, "key"), "-out", filepath.Join(work, "crt"))
 	if out, err := key.CombinedOutput(); err != nil {
 		t.Fatalf("openssl: %v\n%s", err, out)
 	}
-	cmd := sid.Command(t.Context(), []rootfs.Bind{{Host: work, Guest: "/work"}}, "sh", "-c", script.String())
+	cmd := sid.Command(t.Context(), []rootfs.Bind{{Host: work, Guest: "/in"}}, "sh", "-c", script.String())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("systemd-repart: %v\n%s", err, out)
 	}

@@ -29,8 +29,8 @@ func TestSameBytesAsRepart(t *testing.T) {
 			key, certificate := generate(t, algorithm, "/CN=repart/O=Sextant")
 			writePair(t, dir, key, keys.MarshalCertificate(certificate))
 			writeFile(t, dir+"/tree/usr/lib/extension-release.d/extension-release.image", []byte("ID=_any\n"))
-			run(t, system.Command(t.Context(), []rootfs.Bind{{Host: dir, Guest: "/work"}}, "systemd-repart", "--make-ddi=sysext",
-				"--copy-source=/work/tree", "--private-key=/work/key", "--certificate=/work/crt", "/work/image.raw"))
+			run(t, system.Command(t.Context(), []rootfs.Bind{{Host: dir, Guest: "/in"}}, "systemd-repart", "--make-ddi=sysext",
+				"--copy-source=/in/tree", "--private-key=/in/key", "--certificate=/in/crt", "/in/image.raw"))
 			want := signaturePartition(t, dir+"/image.raw")
 			s, err := signature.Parse(want)
 			if err != nil {
@@ -116,11 +116,11 @@ func TestKeyutilTakesThePair(t *testing.T) {
 			dir := t.TempDir()
 			key, certificate := generate(t, algorithm, "/CN=keyutil")
 			writePair(t, dir, key, keys.MarshalCertificate(certificate))
-			binds := []rootfs.Bind{{Host: dir, Guest: "/work"}}
-			run(t, system.Command(t.Context(), binds, program, "validate", "--certificate=/work/crt", "--private-key=/work/key"))
+			binds := []rootfs.Bind{{Host: dir, Guest: "/in"}}
+			run(t, system.Command(t.Context(), binds, program, "validate", "--certificate=/in/crt", "--private-key=/in/key"))
 			// It does not compare the two, so damage is what shows that it looks.
 			writeFile(t, dir+"/key", []byte("no key"))
-			if output, err := system.Command(t.Context(), binds, program, "validate", "--certificate=/work/crt", "--private-key=/work/key").CombinedOutput(); err == nil {
+			if output, err := system.Command(t.Context(), binds, program, "validate", "--certificate=/in/crt", "--private-key=/in/key").CombinedOutput(); err == nil {
 				t.Errorf("%s: systemd-keyutil takes a damaged key: %s", release, output)
 			}
 		}
