@@ -76,6 +76,8 @@ func TestVerdictsOfSystemd(t *testing.T) {
 		t.Run(release.String(), func(t *testing.T) {
 			t.Parallel()
 			vm := vmtest.New(t, release)
+			// A hundred merges take eight minutes where the processors are shared.
+			vm.Timeout = 25 * time.Minute
 			for _, trial := range trials {
 				trial.copyIn(vm, release)
 			}
