@@ -37,6 +37,10 @@ func (s System) Disable(names ...string) (Changes, error) {
 	return o.changes, nil
 }
 
+// danglingRelease is a release that refuses to disable an alias of a unit that
+// does not exist; 252 removes the links of its name.
+const danglingRelease = 257
+
 // condemn puts a unit that a user named into the queue, and reports whether
 // its [Install] asks for something.
 func (o *operation) condemn(typed string) (rules bool, err error) {
@@ -48,7 +52,8 @@ func (o *operation) condemn(typed string) (rules bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err = o.traverse(f, load|followLinks); errors.Is(err, fs.ErrNotExist) {
+	_, err = o.traverse(f, load|followLinks)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDangling) && !o.since(danglingRelease) {
 		return false, nil // links of its name may be left, see doomed
 	}
 	return f.hasRules() || len(f.also) > 0, err
@@ -70,6 +75,8 @@ func (o *operation) doomed() (names map[string]bool, missing, err error) {
 				missing = err
 				o.warn(f.name, "there is no such unit")
 			}
+		case err != nil && f.auxiliary:
+			o.warn(f.name, "named by Also=: %v", err)
 		case err != nil:
 			return nil, nil, err
 		case f.mode == masked:

@@ -216,6 +216,8 @@ func matrix() []kase {
 		{"deep directories", sys + "a.service: [Install]|WantedBy=x.target|\n" + etc + "one/two/three/a.service -> /" + sys + "a.service", "disable a"},
 		{"the file itself stays", etc + "a.service: [Install]|WantedBy=x.target|Alias=b.service|", "enable a; disable a"},
 		{"disable is not a name", "etc/", "disable /"},
+		{"systemd in /lib", "lib -> usr/lib\nsbin/init -> /lib/systemd/systemd\n" + sys + "a.service: [Install]|WantedBy=x.target|Alias=b.service|", "enable a; disable a"},
+		{"/lib of its own", "lib/systemd/system/a.service: [Install]|WantedBy=x.target|", "enable a"},
 		{"two at once", sys + "a.service: [Install]|WantedBy=x.target|\n" + sys + "b.service: [Install]|WantedBy=x.target|Alias=c.service|", "enable a b; disable a b"},
 		{"two at once, one alias", sys + "a.service: [Install]|Alias=c.service|\n" + sys + "b.service: [Install]|Alias=c.service|", "enable a b"},
 	}

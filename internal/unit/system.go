@@ -89,20 +89,11 @@ const (
 )
 
 // searchPath returns the directories of system units, first come first served
-// (lookup_paths_init). A systemd that is installed in / looks into /lib before
-// /usr/lib; in a root that is not merged /lib is looked at after it.
+// (lookup_paths_init).
 func (o *operation) searchPath() []string {
 	lib := []string{"/usr/lib/systemd/system"}
-	init, _ := o.root.readlink("/sbin/init")
-	if resolved, _, err := o.root.find("/sbin/init"); err == nil {
-		init, _ = o.root.readlink(resolved)
-	}
-	mode, err := o.root.mode("/lib")
-	switch {
-	case !o.since(oneUsrRelease) && strings.HasPrefix(init, "/lib/"):
+	if !o.since(oneUsrRelease) && o.livesInLib() {
 		lib = []string{"/lib/systemd/system", "/usr/lib/systemd/system"}
-	case err == nil && mode.IsDir():
-		lib = append(lib, "/lib/systemd/system")
 	}
 	return slices.Concat([]string{
 		"/etc/systemd/system.control", "/run/systemd/system.control",
@@ -111,6 +102,21 @@ func (o *operation) searchPath() []string {
 		"/run/systemd/system", "/run/systemd/system.attached",
 		generatorDir, "/usr/local/lib/systemd/system",
 	}, lib, []string{generatorDir + ".late"})
+}
+
+// livesInLib reports whether systemd was built for / and not for /usr, as
+// Debian's was up to 252: then /sbin/init leads to /lib/systemd/systemd, links
+// lead to /lib/systemd/system, and /lib may even be a directory of its own.
+func (o *operation) livesInLib() bool {
+	if mode, err := o.root.mode("/lib"); err == nil && mode.IsDir() {
+		return true
+	}
+	p, mode, err := o.root.find("/sbin/init")
+	if err != nil || mode&fs.ModeSymlink == 0 {
+		return false
+	}
+	target, err := o.root.readlink(p)
+	return err == nil && strings.HasPrefix(target, "/lib/")
 }
 
 // inSearchPath reports whether p lies directly in a directory of units.
