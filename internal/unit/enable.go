@@ -105,7 +105,10 @@ func (o *operation) apply() (rules bool, err error) {
 			rules = true
 		case regular:
 			all = append(all, o.install(f))
-			rules = rules || f.hasRules()
+			if f.hasRules() {
+				rules = true
+				o.changes.Units = append(o.changes.Units, f.name)
+			}
 		}
 	}
 	return rules, errors.Join(all...)
