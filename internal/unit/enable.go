@@ -144,7 +144,7 @@ const relinkRelease = 256
 func (o *operation) installAlias(f *unitFile, text string) error {
 	n, err := o.expand(f, text)
 	if err != nil {
-		return fmt.Errorf("Alias=%w", err)
+		return fmt.Errorf("alias %w", err)
 	}
 	if n, err = aliasName(f.name, n); errors.Is(err, errSelf) {
 		return nil
