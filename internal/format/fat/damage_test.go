@@ -51,7 +51,7 @@ func look(b []byte) (problems []*fat.Problem, lines []string, err error) {
 func lookThrough(f *fat.FS) error {
 	count := 0
 	return fs.WalkDir(f, ".", func(path string, d fs.DirEntry, err error) error {
-		if count++; err != nil || count > 500 {
+		if count++; err != nil || count > 60 {
 			return cmpOr(err, fs.SkipAll)
 		}
 		_ = f.DescribeFile(io.Discard, path)

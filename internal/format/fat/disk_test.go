@@ -106,6 +106,20 @@ func TestOffsetsInMargin(t *testing.T) {
 	}
 }
 
+// TestDecoders compares the decoders by hand with the structures: the editor
+// writes with those.
+func TestDecoders(t *testing.T) {
+	b := noise(4, 32)
+	b[11] = 0x20
+	e, l := fat.DecodeEntry(b), fat.DecodeLong(b)
+	for _, structure := range []any{e, l} {
+		got, err := binary.Append(nil, binary.LittleEndian, structure)
+		if err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%T: %x, %v, want %x", structure, got, err, b)
+		}
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	for _, name := range []string{"fat12", "fat32"} {
 		f := openBytes(t, sample(t, name))
