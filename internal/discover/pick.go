@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,6 @@ import (
 //
 // LEFT and DONE count the attempts to boot with it.
 type choice struct {
-	file         string
 	version      string
 	architecture dps.Architecture // empty where none or an unknown one is named
 	left, done   uint32           // uncounted where not named
@@ -37,7 +37,7 @@ func parseChoice(file, prefix, suffix string) (c choice, ok bool) {
 	if rest, ok = strings.CutSuffix(rest, suffix); !ok {
 		return c, false
 	}
-	c = choice{file: file, left: uncounted, done: uncounted}
+	c = choice{left: uncounted, done: uncounted}
 	if at := strings.LastIndexByte(rest, '+'); at >= 0 {
 		if left, done, counted := parseTries(rest[at+1:]); counted {
 			c.left, c.done, rest = left, done, rest[:at]
@@ -111,7 +111,6 @@ func (c choice) compare(d choice) int {
 		compareBool(secondary != "" && c.architecture == secondary, secondary != "" && d.architecture == secondary),
 		cmp.Compare(c.left, d.left),
 		cmp.Compare(d.done, c.done),
-		strings.Compare(c.file, d.file),
 	)
 }
 
@@ -125,9 +124,9 @@ func compareBool(a, b bool) int {
 	return -1
 }
 
-// pick returns the candidate that the .v directory at path stands for; stem is
+// pick returns the candidate that the .v directory dir stands for; stem is
 // its name without .v.
-func (e *entry) pick(path, stem string) (Candidate, error) {
+func (e *entry) pick(dir, stem string) (Candidate, error) {
 	class := e.search.class
 	suffix := ""
 	for _, s := range []string{".raw", ".mstack"} {
@@ -141,12 +140,12 @@ func (e *entry) pick(path, stem string) (Candidate, error) {
 		return Candidate{}, skip("not a name for a directory of versions")
 	}
 	c := Candidate{Name: name}
-	names, err := readNames(inroot.Join(e.search.root, path))
+	names, err := readNames(inroot.Join(e.search.root, dir))
 	if err != nil {
 		return c, skip(err.Error())
 	}
 	// What is left of the stem is the suffix that every choice must have.
-	choices, err := e.choices(path, names, name, strings.TrimPrefix(stem, name), suffix == ".raw")
+	choices, err := e.choices(dir, names, name, strings.TrimPrefix(stem, name), suffix == ".raw")
 	if err != nil {
 		return c, err
 	}
@@ -174,16 +173,16 @@ type pinned struct {
 	found fs.FileInfo
 }
 
-// choices returns what may be picked of the directory at path. As in systemd,
+// choices returns what may be picked of the directory dir. As in systemd,
 // one that cannot be looked at spoils the directory: it may be the newest.
-func (e *entry) choices(path string, names []string, prefix, suffix string, image bool) ([]pinned, error) {
+func (e *entry) choices(dir string, names []string, prefix, suffix string, image bool) ([]pinned, error) {
 	var list []pinned
 	for _, name := range names {
 		c, ok := parseChoice(name, prefix, suffix)
 		if !ok {
 			continue
 		}
-		real, err := inroot.Resolve(e.search.root, path+"/"+name)
+		real, err := inroot.Resolve(e.search.root, dir+"/"+name)
 		if err != nil {
 			return nil, skip(err.Error())
 		}
@@ -199,10 +198,13 @@ func (e *entry) choices(path string, names []string, prefix, suffix string, imag
 	return list, nil
 }
 
-// best returns the choice that is picked.
+// best returns the choice that is picked. Of equals it is the last by name,
+// that of the file behind a link.
 func best(list []pinned) (pinned, error) {
 	if len(list) == 0 {
 		return pinned{}, skip("none of the versions in it fits")
 	}
-	return slices.MaxFunc(list, func(a, b pinned) int { return a.compare(b.choice) }), nil
+	return slices.MaxFunc(list, func(a, b pinned) int {
+		return cmp.Or(a.compare(b.choice), strings.Compare(path.Base(a.path), path.Base(b.path)), strings.Compare(a.path, b.path))
+	}), nil
 }
