@@ -29,6 +29,8 @@ var layers = []layer{
 	{"internal/extension", []string{"internal/fault", "internal/tree"}, "pure: decides, does not do"},
 	{"internal/policy", []string{"internal/dps", "internal/fault"}, "pure: decides, does not do"},
 	{"internal/version", nil, "pure: a comparison"},
+	{"internal/inroot", nil, "knows paths only"},
+	{"internal/discover", []string{"internal/inroot", "internal/extension", "internal/version", "internal/dps", "internal/linux/subvolume"}, "reads names, opens no image"},
 	{"internal/signature", []string{"internal/format/pkcs7", "internal/fault"}, "knows bytes and certificates"},
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
