@@ -3,6 +3,7 @@ package merge
 import (
 	"time"
 
+	"sextant/internal/discover"
 	"sextant/internal/extension"
 	"sextant/internal/hierarchy"
 	"sextant/internal/policy"
@@ -22,7 +23,7 @@ type Options struct {
 
 	// Images returns the candidates, one for each name. It is called with the
 	// lock held.
-	Images func() ([]Candidate, error)
+	Images func() ([]discover.Candidate, error)
 
 	// Policy is the image policy that was asked for, nil for that of the class.
 	Policy *policy.Policy
@@ -56,6 +57,13 @@ type Options struct {
 
 	// Systemd is the release whose rules count, verdict.Newest if 0.
 	Systemd int
+
+	// OSRelease is the path of the os-release that counts, "" for the usual ones
+	// (SYSTEMD_OS_RELEASE).
+	OSRelease string
+
+	// before is called before each call that changes something; see kernel.
+	before func(call string) error
 
 	// Log is told what happens, nil for nobody.
 	Log func(Level, string)
@@ -145,8 +153,8 @@ const (
 
 // Decision is what becomes of one candidate and why.
 type Decision struct {
-	Image   Candidate `json:"image"`
-	Verdict Verdict   `json:"verdict"`
+	Image   discover.Candidate `json:"image"`
+	Verdict Verdict            `json:"verdict"`
 
 	// Reason is the fact that decided, as a sentence without a full stop.
 	Reason string `json:"reason"`
