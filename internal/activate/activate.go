@@ -85,7 +85,7 @@ func (r Request) settings() (settings.Settings, error) {
 
 func (r Request) warn(list []settings.Warning) {
 	for _, w := range list {
-		r.Log(merge.Warning, string(w))
+		r.Log(w.Level, w.Text)
 	}
 }
 

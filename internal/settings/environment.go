@@ -10,7 +10,10 @@ import (
 )
 
 // Warning is a line for the log, in systemd's words where it says the same.
-type Warning string
+type Warning struct {
+	Level merge.Level
+	Text  string
+}
 
 // Environment is what os.Environ returns.
 type Environment []string
@@ -55,7 +58,7 @@ func (e Environment) Settings(class extension.Class) (s Settings, warnings []War
 		if mode, ok := ParseMutable(text); ok {
 			s.Mutable = &mode
 		} else {
-			warnings = append(warnings, Warning("Failed to parse "+name+" environment variable value '"+text+"'. Ignoring."))
+			warnings = append(warnings, Warning{merge.Warning, "Failed to parse " + name + " environment variable value '" + text + "'. Ignoring."})
 		}
 	}
 	if text, ok := e.Lookup(variable(class, "OVERLAYFS_MOUNT_OPTIONS")); ok {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"sextant/internal/extension"
 	"sextant/internal/ini"
 	"sextant/internal/inroot"
+	"sextant/internal/merge"
 	"sextant/internal/policy"
 )
 
@@ -28,6 +30,9 @@ func Files(root string, class extension.Class) (s Settings, warnings []Warning, 
 		section = "ConfExt"
 	}
 	r := reader{root: root, section: section, key: systemdKey}
+	if err := r.exists(); err != nil {
+		return Settings{}, r.warnings, err
+	}
 	if err := r.files("systemd/" + class.String() + ".conf"); err != nil {
 		return Settings{}, r.warnings, err
 	}
@@ -53,17 +58,24 @@ type reader struct {
 }
 
 func (r *reader) warn(at ini.Position, format string, args ...any) {
-	r.warnings = append(r.warnings, Warning(at.String()+": "+fmt.Sprintf(format, args...)))
+	r.warnings = append(r.warnings, Warning{merge.Warning, at.String() + ": " + fmt.Sprintf(format, args...)})
+}
+
+// exists returns an error where there is no root.
+func (r *reader) exists() error {
+	if r.root == "" {
+		return nil
+	}
+	if _, err := os.Stat(r.root); err != nil {
+		text := plain(err)
+		r.warnings = append(r.warnings, Warning{merge.Warning, fmt.Sprintf("Failed to open root directory '%s': %s", r.root, text)})
+		return errors.New(text)
+	}
+	return nil
 }
 
 // files reads the first file called name and all its drop-ins.
 func (r *reader) files(name string) error {
-	if r.root != "" && r.root != "/" {
-		if _, err := os.Stat(r.root); err != nil {
-			r.warnings = append(r.warnings, Warning(fmt.Sprintf("Failed to open root directory '%s': %s", r.root, plain(err))))
-			return err
-		}
-	}
 	list, err := r.dropIns(name + ".d")
 	if err != nil {
 		return err
@@ -127,46 +139,74 @@ func (r *reader) file(path string) error {
 	if err != nil {
 		return err
 	}
-	sections, err := r.parse(shown, text)
+	sections, bad, err := r.parse(shown, text)
 	if err != nil {
 		return err
 	}
+	return r.take(sections, bad)
+}
+
+// take takes the keys of a file, and warns in the order of its lines.
+func (r *reader) take(sections []ini.Section, bad []*ini.Fault) error {
+	before := func(line int) {
+		for len(bad) > 0 && bad[0].At.Line < line {
+			r.warn(bad[0].At, "%s", bad[0].Text)
+			bad = bad[1:]
+		}
+	}
 	for _, s := range sections {
+		before(s.At.Line)
 		if s.Name != r.section {
 			r.warn(s.At, "Unknown section '%s'. Ignoring.", s.Name)
 			continue
 		}
 		for _, k := range s.Keys {
+			before(k.At.Line)
 			if err := r.key(r, k); err != nil {
 				return err
 			}
 		}
 	}
+	before(math.MaxInt)
 	return nil
 }
 
 // parse drops the lines that are wrong, so that a slip of the pen does not undo
-// an image policy.
-func (r *reader) parse(name string, text []byte) ([]ini.Section, error) {
+// an image policy. Those that are worth a warning come back.
+func (r *reader) parse(name string, text []byte) ([]ini.Section, []*ini.Fault, error) {
 	lines := strings.Split(string(text), "\n")
+	var bad []*ini.Fault
 	for range maxFaults {
 		sections, err := ini.Parse(ini.Systemd, name, []byte(strings.Join(lines, "\n")))
 		var f *ini.Fault
 		if err == nil || !errors.As(err, &f) || f.At.Line < 1 || f.At.Line > len(lines) {
-			return sections, err
+			return sections, bad, err
 		}
-		line := strings.TrimSpace(lines[f.At.Line-1])
+		line, section := strings.TrimSpace(lines[f.At.Line-1]), sectionAt(lines[:f.At.Line-1])
 		switch {
 		case strings.HasPrefix(line, "["):
-			return nil, err
-		case !strings.Contains(line, "="):
-			r.warn(f.At, "Missing '=', ignoring line.")
+			return nil, bad, err
+		case section == "":
+			f.Text = "Assignment outside of section. Ignoring."
 		default:
-			r.warn(f.At, "Assignment outside of section. Ignoring.")
+			f.Text = "Missing '=', ignoring line."
+		}
+		if section == "" || section == "["+r.section+"]" {
+			bad = append(bad, f)
 		}
 		lines[f.At.Line-1] = ""
 	}
-	return nil, fmt.Errorf("%s: more than %d lines are wrong", name, maxFaults)
+	return nil, bad, fmt.Errorf("%s: more than %d lines are wrong", name, maxFaults)
+}
+
+// sectionAt returns the header of the section in which lines end, or "".
+func sectionAt(lines []string) string {
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "[") {
+			return line
+		}
+	}
+	return ""
 }
 
 func systemdKey(r *reader, k ini.Key) error {
@@ -203,7 +243,7 @@ func (r *reader) policy(k ini.Key) error {
 		return errInvalid
 	}
 	for _, word := range passedOver {
-		r.warn(k.At, "Unknown word in image policy, ignoring: %s", word)
+		r.warnings = append(r.warnings, Warning{merge.Debug, k.At.String() + ": word in image policy is not known, ignoring: " + word})
 	}
 	r.settings.Policy = &p
 	return nil

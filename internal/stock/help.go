@@ -5,10 +5,10 @@ import "sextant/internal/extension"
 // release is the release of systemd that this program stands in for.
 const release = "262"
 
-// version is what --version prints: programs read the number in the first line.
-const version = "systemd " + release + " (sextant)\n"
+// versionText is what --version prints: programs read the number in the first line.
+const versionText = "systemd " + release + " (sextant)\n"
 
-const usage = `  [status]                 Show current merge status (default)
+const commands = `  [status]                 Show current merge status (default)
   merge                    Merge extensions into relevant hierarchies
   unmerge                  Unmerge extensions from relevant hierarchies
   refresh                  Unmerge/merge extensions again
@@ -36,6 +36,6 @@ func (p *program) help() string {
 	if p.class == extension.Confext {
 		blurb = "Merge configuration extension images into /etc/."
 	}
-	return "> " + p.name() + " [OPTION…] COMMAND …\n\n" + blurb + "\n\nCommands:\n" + usage +
+	return "> " + p.name() + " [OPTION…] COMMAND …\n\n" + blurb + "\n\nCommands:\n" + commands +
 		"\nSee the " + p.name() + "(8) man page for details.\n"
 }

@@ -49,7 +49,7 @@ type option struct {
 func options() []option {
 	return []option{
 		{"help", false, func(p *program, i *invocation, _ string) error { i.print = p.help(); return nil }},
-		{"version", false, func(p *program, i *invocation, _ string) error { i.print = version; return nil }},
+		{"version", false, func(p *program, i *invocation, _ string) error { i.print = versionText; return nil }},
 		{"root", true, setRoot},
 		{"mutable", true, setMutable},
 		{"image-policy", true, setPolicy},

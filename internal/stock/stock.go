@@ -15,6 +15,7 @@ import (
 	"sextant/internal/extension"
 	"sextant/internal/merge"
 	"sextant/internal/settings"
+	"sextant/internal/varlink"
 )
 
 // Env is the world around the program.
@@ -81,7 +82,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 		p.log.line(merge.Notice, "Disabled by the kernel command line option '"+option+"=', skipping execution.")
 		return nil
 	}
-	if p.environ.Listening() {
+	if varlink.Inherited(p.environ.Lookup) {
 		return p.serve(ctx, r)
 	}
 	verb := "status"

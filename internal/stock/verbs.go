@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"sextant/internal/activate"
 	"sextant/internal/discover"
 	"sextant/internal/merge"
-	"sextant/internal/version"
 )
 
 // show prints a table as it was asked for.
@@ -39,7 +37,7 @@ func (p *program) status(ctx context.Context, i *invocation, r activate.Request)
 		if h.Real == "" {
 			continue
 		}
-		row := []cell{word(h.Path), list(nil), stamp{}}
+		row := []cell{word(h.Path), list(nil), nothing{}}
 		if h.Merged {
 			row = []cell{word(h.Path), list(h.Extensions), stamp{h.Since}}
 		}
@@ -98,21 +96,31 @@ func (p *program) unmerge(ctx context.Context, _ *invocation, r activate.Request
 	return p.change(ctx, r, activate.Unmerge)
 }
 
-func (p *program) change(ctx context.Context, r activate.Request, do func(context.Context, activate.Request) (*merge.Report, error)) error {
+// change is one of the three acts.
+type change func(context.Context, activate.Request) (*merge.Report, error)
+
+func (p *program) change(ctx context.Context, r activate.Request, do change) error {
 	if !activate.Privileged() {
 		return errPrivileges
 	}
+	_, err := p.perform(ctx, r, do)
+	return err
+}
+
+// perform does it and says what happened. The report is there with an error too,
+// if the act began.
+func (p *program) perform(ctx context.Context, r activate.Request, do change) (*merge.Report, error) {
 	report, err := do(ctx, r)
 	if report != nil {
 		p.tell(report)
 	}
 	if err != nil {
-		return err
+		return report, err
 	}
 	if err := r.Notify(ctx, report); err != nil {
-		return err
+		return report, err
 	}
-	return outcome(report)
+	return report, outcome(report)
 }
 
 // outcome returns the error that the exit status stands for.
@@ -128,42 +136,11 @@ func outcome(report *merge.Report) error {
 	return nil
 }
 
-// tell says what happened in the words that programs look for.
+// tell says which images were left out, in the words of a failed merge.
 func (p *program) tell(report *merge.Report) {
-	var files []string
-	ignored := 0
 	for _, d := range report.Decisions {
-		switch d.Verdict {
-		case merge.Merged:
-			files = append(files, filepath.Base(d.Image.Path))
-		case merge.Ignored:
-			ignored++
-			p.log.line(merge.Debug, d.Image.Name+": "+d.Reason)
-		case merge.LeftOut:
+		if d.Verdict == merge.LeftOut {
 			p.log.line(merge.Err, fmt.Sprintf("Failed to read metadata for image %s: %s", d.Image.Name, d.Reason))
 		}
-	}
-	info := func(format string, args ...any) { p.log.line(merge.Info, fmt.Sprintf(format, args...)) }
-	switch {
-	case report.Outcome == merge.Skipped:
-		info("Skipping extension refresh because no change was found, use --always-refresh=yes to always do a refresh.")
-	case report.Outcome == merge.Nothing && ignored > 0:
-		info("No suitable extensions found (%d ignored due to incompatible image(s)).", ignored)
-	case report.Outcome == merge.Nothing:
-		info("No extensions found.")
-	case len(files) > 0:
-		slices.SortFunc(files, version.Compare)
-		info("Using extensions '%s'.", strings.Join(files, "', '"))
-	case len(report.Merged) > 0:
-		info("No extensions found, proceeding in mutable mode.")
-	}
-	for _, h := range report.Unmerged {
-		info("Unmerged '%s'.", h)
-	}
-	for _, h := range report.Merged {
-		info("Merged extensions into '%s'.", h)
-	}
-	for _, n := range report.Notices {
-		p.log.line(merge.Notice, n)
 	}
 }
