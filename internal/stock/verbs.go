@@ -136,8 +136,12 @@ func outcome(report *merge.Report) error {
 	return nil
 }
 
-// tell says which images were left out, in the words of a failed merge.
+// tell says which images were left out, in the words of a failed merge, and that
+// nothing was to be done. The rest merge said while it did it.
 func (p *program) tell(report *merge.Report) {
+	if report.Outcome == merge.Skipped {
+		p.log.line(merge.Info, "Skipping extension refresh because no change was found, use --always-refresh=yes to always do a refresh.")
+	}
 	for _, d := range report.Decisions {
 		if d.Verdict == merge.LeftOut {
 			p.log.line(merge.Err, fmt.Sprintf("Failed to read metadata for image %s: %s", d.Image.Name, d.Reason))
