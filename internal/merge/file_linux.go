@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -67,4 +68,10 @@ func identify(c discover.Candidate) (identity, error) {
 		i.created = id.Created
 	}
 	return i, nil
+}
+
+// rdevOf returns the number, major:minor, of the device that a node stands for.
+func rdevOf(found fs.FileInfo) string {
+	major, minor := mount.Device(found.Sys().(*syscall.Stat_t).Rdev)
+	return fmt.Sprintf("%d:%d", major, minor)
 }

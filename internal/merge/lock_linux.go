@@ -30,6 +30,7 @@ func (r *run) locked(f func() error) error {
 	if err != nil {
 		return &os.PathError{Op: "lock", Path: workspace, Err: err}
 	}
+	r.lock = dir
 	return f()
 }
 

@@ -156,10 +156,13 @@ func (r *run) sameMount(a, b string) (bool, error) {
 	return y.Point != "" && x.Dev == y.Dev && x.Root == y.Root, nil
 }
 
-// recover puts right what a run left that was killed: mounts that are parked, a
-// new overlay beneath the old one, an overlay with copies of mounts that are
+// recover puts right what a run left that was killed: devices, mounts that are
+// parked, a new overlay beneath the old one, an overlay with copies of mounts that are
 // still beneath it.
 func (r *run) recover() error {
+	if err := r.removeDevices(); err != nil {
+		return err
+	}
 	if err := r.unpark(); err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package merge
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +31,8 @@ type run struct {
 	origin     string
 
 	space   *namespace
+	lock    *os.File            // the host's own workspace
+	anchors []*x509.Certificate // of verity.d, when they are needed
 	selinux bool
 }
 
