@@ -14,8 +14,8 @@ import (
 	"sextant/internal/vmtest/rootfs"
 )
 
-// program builds the program as it is released and returns its path.
-func program(t *testing.T) string {
+// released builds the program as it is released and returns its path.
+func released(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sextant")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "sextant/cmd/sextant")
@@ -29,7 +29,7 @@ func program(t *testing.T) string {
 // install puts the program in the place of systemd's.
 func install(t *testing.T, vm *vmtest.VM) {
 	t.Helper()
-	vm.CopyIn(program(t), "/usr/bin/systemd-sysext")
+	vm.CopyIn(released(t), "/usr/bin/systemd-sysext")
 	vm.Symlink("systemd-sysext", "/usr/bin/systemd-confext")
 }
 
@@ -45,7 +45,7 @@ systemd-sysext --version | grep -q sextant
 status=0
 bash $test >$RESULTS/log 2>&1 || status=$?
 echo "status $status"
-grep '^+ : ' $RESULTS/log >$RESULTS/cases || true
+grep '^+ init_trap' $RESULTS/log >$RESULTS/cases || true
 [ $status = 0 ] || tail -n 60 $RESULTS/log
 `
 

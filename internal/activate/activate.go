@@ -55,8 +55,8 @@ func (r Request) Options() (merge.Options, error) {
 		Root: r.Root, Class: r.Class, Hierarchies: dirs, Images: r.images,
 		Mutable: merge.MutableNo, Submounts: merge.SubmountsKeep,
 		NoExec: r.NoExec, Force: r.Force, AlwaysRefresh: r.AlwaysRefresh,
-		Verity: r.Environ.Verity(settings.ReadCommandLine(r.Environ)),
-		Log:    r.Log,
+		Verity:    r.Environ.Verity(settings.ReadCommandLine(r.Environ)),
+		OSRelease: r.Environ.OSRelease(), Log: r.Log,
 	}
 	s, err := r.settings()
 	s.Into(&o)
