@@ -106,7 +106,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 func newRoot(env Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "sextant",
-		Short:         "Build, sign and check systemd system extensions",
+		Short:         "Build, sign, check and merge systemd system extensions",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -119,7 +119,8 @@ func newRoot(env Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env),
-		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env), newVersion(env))
+		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env),
+		newMerge(env), newUnmerge(env), newRefresh(env), newStatus(env), newList(env), newVersion(env))
 	return root
 }
 
