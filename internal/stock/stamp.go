@@ -2,6 +2,7 @@ package stock
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -25,7 +26,8 @@ func (s stamp) text() string {
 	case s.micro() <= 0:
 		return empty
 	case s.Unix() > far:
-		return "--- XXXX-XX-XX XX:XX:XX"
+		// Systemd prints the letter X for each digit.
+		return "--- " + strings.ReplaceAll("0000-00-00 00:00:00", "0", "X")
 	}
 	return s.Local().Format("Mon 2006-01-02 15:04:05 MST")
 }

@@ -53,6 +53,7 @@ type Error struct {
 	Parameters any
 }
 
+// Error returns the name.
 func (e *Error) Error() string { return e.Name }
 
 // The errors that every service has.
