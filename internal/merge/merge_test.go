@@ -81,11 +81,24 @@ func must(t *testing.T, r *merge.Report, err error) *merge.Report {
 	return r
 }
 
-// state is all that a run can leave: what is mounted, without the numbers that
-// always differ, and what lies below /run.
+// state is all that a run can leave: what is mounted, and what lies below /run.
 func state(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
+	b.WriteString(mounts(t))
+	err := filepath.WalkDir("/run", func(path string, d os.DirEntry, err error) error {
+		b.WriteString(path + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// mounts is what is mounted, without the numbers that always differ.
+func mounts(t *testing.T) string {
+	t.Helper()
 	raw, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		t.Fatal(err)
@@ -104,15 +117,7 @@ func state(t *testing.T) string {
 		lines = append(lines, strings.Join(fields[2:], " "))
 	}
 	slices.Sort(lines)
-	b.WriteString(strings.Join(lines, "\n") + "\n")
-	err = filepath.WalkDir("/run", func(path string, d os.DirEntry, err error) error {
-		b.WriteString(path + "\n")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	return strings.Join(lines, "\n") + "\n"
 }
 
 func TestMergeDirectories(t *testing.T) {
@@ -233,3 +238,5 @@ func TestStockTakesOurs(t *testing.T) {
 		})
 	}
 }
+
+func pause() { gotime.Sleep(20 * gotime.Millisecond) }

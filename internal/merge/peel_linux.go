@@ -46,7 +46,7 @@ func hasTwin(s submount, table []mount.Mount) bool {
 // The places in the workspace for parked mounts: one with a number for each,
 // and beside it a link to where it belongs.
 const (
-	parking    = workspace + "/submounts"
+	parking    = workspace + "/parked"
 	linkSuffix = ".to"
 )
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"sextant/internal/hierarchy"
 	"sextant/internal/linux/mount"
@@ -114,6 +115,13 @@ func closeAll(files []*os.File) {
 	}
 }
 
+// drain is how long those who are on their way through the old overlay have to
+// get where they go. The kernel takes an overlay and the mounts on it apart, and
+// who has crossed into the one but not yet into the other then misses the other.
+// A way takes microseconds; but any mount in the system makes all who are on a way
+// start again and go slowly, and on a busy machine they wait for a processor.
+const drain = 10 * time.Millisecond
+
 // swapOver puts the new overlay beneath the old one and takes that away: who
 // looks for a file always finds one of the two.
 func (r *run) swapOver(s *site) (undo func() error, err error) {
@@ -126,6 +134,9 @@ func (r *run) swapOver(s *site) (undo func() error, err error) {
 	}
 	if s.classic || err != nil {
 		return r.swapClassic(s, old)
+	}
+	if len(s.submounts) > 0 {
+		time.Sleep(drain)
 	}
 	if err := must(func() error { return r.k.detach(s.real) }); err != nil {
 		return nil, err

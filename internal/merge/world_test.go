@@ -3,6 +3,7 @@
 package merge_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -95,7 +96,7 @@ func enterWorld(root string) error {
 			return err
 		}
 	}
-	for _, dir := range []string{"etc", "usr/lib", "usr/bin", "opt", "var/lib/extensions", "var/lib/confexts", "run", "proc", "dev", "sys", "tmp", "old"} {
+	for _, dir := range []string{"etc", "usr/lib", "usr/bin", "opt", "var/lib/extensions", "var/lib/confexts", "run", "proc", "dev", "sys", "tmp", "old", "images"} {
 		if err := os.MkdirAll(filepath.Join(top, dir), 0o755); err != nil {
 			return err
 		}
@@ -108,7 +109,29 @@ func enterWorld(root string) error {
 	if err := bindSystem(top); err != nil {
 		return err
 	}
-	if err := unix.PivotRoot(top, filepath.Join(top, "old")); err != nil {
+	if err := moveRoot(top); err != nil {
+		return err
+	}
+	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, "")
+}
+
+// moveRoot makes top the root of the namespace. The root of an initramfs cannot
+// be moved away, only covered.
+func moveRoot(top string) error {
+	err := unix.PivotRoot(top, filepath.Join(top, "old"))
+	if errors.Is(err, unix.EINVAL) {
+		if err := os.Chdir(top); err != nil {
+			return err
+		}
+		if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+			return err
+		}
+		if err := unix.Chroot("."); err != nil {
+			return err
+		}
+		return os.Chdir("/")
+	}
+	if err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
 	if err := os.Chdir("/"); err != nil {
@@ -118,7 +141,7 @@ func enterWorld(root string) error {
 		return err
 	}
 	os.Remove(top)
-	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, "")
+	return nil
 }
 
 // mountSystem lays a layer in memory over a Debian tree.
@@ -133,9 +156,12 @@ func mountSystem(tree, top string) error {
 
 func bindSystem(top string) error {
 	for _, m := range []struct{ source, target, fstype string }{
-		{"/dev", "dev", ""}, {"/sys", "sys", ""}, {"proc", "proc", "proc"}, {"run", "run", "tmpfs"}, {"tmp", "tmp", "tmpfs"},
+		{"/images", "images", ""}, {"/dev", "dev", ""}, {"/sys", "sys", ""}, {"proc", "proc", "proc"}, {"run", "run", "tmpfs"}, {"tmp", "tmp", "tmpfs"},
 	} {
 		flags := uintptr(0)
+		if _, err := os.Stat("/images"); err != nil && m.source == "/images" {
+			continue
+		}
 		if m.fstype == "" {
 			flags = unix.MS_BIND | unix.MS_REC
 		}
