@@ -18,7 +18,7 @@ const (
 	maxSize = 16 << 20
 
 	// maxNodes bounds what aliases can make of a small file.
-	maxNodes = 1 << 20
+	maxNodes = 1 << 18
 
 	// maxFaults is how many faults are told at once.
 	maxFaults = 20
