@@ -46,24 +46,24 @@ func (r *Root) Open(name string) (fs.File, error) {
 	case !node.Mode.IsRegular():
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
-	if changed, ok := r.changed[at]; ok {
-		return openContent(i, changed)
+	c := r.content(at, node)
+	reader, err := c.Open()
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	m, inside := r.mount(at)
-	return m.FS.Open(inside)
+	return &openFile{i, io.NewSectionReader(reader, 0, c.Size()), reader}, nil
 }
 
-// openContent opens a file that is not in any file system yet.
-func openContent(i info, node *tree.Inode) (fs.File, error) {
-	content := node.Content
-	if content == nil {
-		content = tree.Bytes(nil)
+// content returns what is in a regular file.
+func (r *Root) content(at string, node *tree.Inode) tree.Content {
+	if node.Content != nil {
+		return node.Content
 	}
-	reader, err := content.Open()
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: i.name, Err: err}
+	if _, changed := r.changed[at]; changed {
+		return tree.Bytes(nil)
 	}
-	return &openFile{i, io.NewSectionReader(reader, 0, content.Size()), reader}, nil
+	m, inside := r.mount(at)
+	return content{m.FS, inside, node.Size()}
 }
 
 // Stat returns the attributes of what a name leads to. The Sys of the result
