@@ -1,0 +1,142 @@
+package customize
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"sextant/internal/dps"
+	"sextant/internal/fault"
+	"sextant/internal/format/gpt"
+	"sextant/internal/format/mbr"
+	"sextant/internal/probe"
+	"sextant/internal/span"
+)
+
+// Part is a partition of the base, or the whole of a base that is a bare file
+// system.
+type Part struct {
+	Number     int // 0 for a bare file system
+	Type       dps.Type
+	Label      string // of the partition; that of the file system is in Content
+	UUID       string // PARTUUID as Linux writes it
+	Attributes gpt.Attributes
+	Span       span.Span
+	Content    probe.Content
+
+	// hash is the partition with the hash tree that protects this one.
+	hash *Part
+}
+
+// Name tells which partition it is, for messages.
+func (p *Part) Name() string {
+	switch {
+	case p.Number == 0:
+		return "the image"
+	case p.Type.Name != "" && p.Type.Designator != dps.LinuxGeneric:
+		return fmt.Sprintf("partition %d (%s)", p.Number, p.Type.Name)
+	case p.Label != "":
+		return fmt.Sprintf("partition %d (%s)", p.Number, p.Label)
+	}
+	return fmt.Sprintf("partition %d", p.Number)
+}
+
+// readParts finds the partitions of a disk, and what they hold. The warnings
+// are about the partition table.
+func readParts(r io.ReaderAt, size int64) (parts []*Part, warnings []string, err error) {
+	table, problems, err := gpt.Read(r, size)
+	switch {
+	case err == nil:
+		for _, p := range problems {
+			warnings = append(warnings, "partition table: "+p.Text)
+		}
+		parts = gptParts(table)
+	case errors.Is(err, gpt.ErrNoTable):
+		parts, err = otherParts(r, size)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, p := range parts {
+		if p.Content, err = probe.Probe(section(r, p), p.Span.Length); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", p.Name(), err)
+		}
+	}
+	return parts, warnings, protect(r, parts)
+}
+
+func section(r io.ReaderAt, p *Part) *io.SectionReader {
+	return io.NewSectionReader(r, p.Span.Offset, p.Span.Length)
+}
+
+func gptParts(t *gpt.Table) (parts []*Part) {
+	for _, p := range t.Partitions {
+		part := &Part{Number: p.Number, Label: p.Name, UUID: strings.ToLower(p.UUID.String()), Attributes: p.Attributes, Span: t.Span(p)}
+		part.Type, _ = dps.TypeOf(p.Type)
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// otherParts reads a disk without GPT: one with a master boot record, or a bare
+// file system. Where the first sector could be both, a partition with something
+// in it decides.
+func otherParts(r io.ReaderAt, size int64) ([]*Part, error) {
+	whole := []*Part{{Span: span.Span{Length: size}}}
+	content, err := probe.Probe(r, size)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := mbrParts(r, size)
+	switch {
+	case err == nil && (content.Kind == "" || filled(r, parts)):
+		return parts, nil
+	case content.Kind != "":
+		return whole, nil
+	case errors.Is(err, mbr.ErrNoTable):
+		return nil, fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
+	}
+	return nil, err
+}
+
+// mbrParts reads the master boot record. It does not say how large sectors are:
+// they are 512 bytes, unless only with 4096 there is something in the
+// partitions.
+func mbrParts(r io.ReaderAt, size int64) ([]*Part, error) {
+	small, err := mbrPartsOf(r, size, 512)
+	if err != nil || filled(r, small) {
+		return small, err
+	}
+	large, err := mbrPartsOf(r, size, 4096)
+	if err != nil || !filled(r, large) {
+		return small, nil
+	}
+	return large, nil
+}
+
+func mbrPartsOf(r io.ReaderAt, size int64, sector int) (parts []*Part, err error) {
+	t, err := mbr.Read(r, size, sector)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range t.Partitions {
+		part := &Part{Number: p.Number, UUID: t.PartUUID(p), Span: p.Span}
+		if p.Type == mbr.ESP {
+			part.Type, _ = dps.TypeFor(dps.ESP, "")
+		}
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+// filled reports whether one of the partitions has something in it that is
+// known.
+func filled(r io.ReaderAt, parts []*Part) bool {
+	for _, p := range parts {
+		if c, err := probe.Probe(section(r, p), p.Span.Length); err == nil && c.Kind != "" {
+			return true
+		}
+	}
+	return false
+}
