@@ -22,7 +22,7 @@ var layers = []layer{
 	{"internal/span", nil, "words"},
 	{"internal/tree", []string{"internal/span"}, "words"},
 	{"internal/hexdump", nil, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump"}, "bytes only: a format knows no other room"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
 	{"internal/linux/", nil, "the system's own words, none of ours"},
 	{"internal/dps", []string{"internal/format/gpt", "internal/fault"}, "a table"},
 	{"internal/ids", []string{"internal/format/gpt", "internal/dps", "internal/fault"}, "pure"},
