@@ -94,7 +94,8 @@ func newRoot(env Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env),
-		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env), newVersion(env))
+		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env),
+		newCustomize(env), newVersion(env))
 	return root
 }
 

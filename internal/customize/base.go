@@ -32,11 +32,12 @@ type Mount struct {
 
 // Base is a base image that was looked at. Nothing of it is ever written to.
 type Base struct {
-	Size     int64
-	Parts    []*Part
-	Mounts   []Mount // the root first
-	Fstab    []fstab.Entry
-	Warnings []string
+	Size       int64
+	SectorSize int // of the partition table; 512 without one
+	Parts      []*Part
+	Mounts     []Mount // the root first
+	Fstab      []fstab.Entry
+	Warnings   []string
 
 	disk io.ReaderAt
 	logs []*redo.Log
@@ -66,7 +67,7 @@ func Open(disk io.ReaderAt, size int64, opts Options) (*Base, error) {
 }
 
 func (b *Base) open(opts Options) (err error) {
-	if b.Parts, b.Warnings, err = readParts(b.disk, b.Size); err != nil {
+	if err := b.readParts(); err != nil {
 		return err
 	}
 	chosen, err := b.choose(opts.Partitions)

@@ -55,6 +55,8 @@ type planner struct {
 	rules    map[string]dirRule
 	labels   labels
 	warnings []string
+
+	presetLines []string
 }
 
 func newPlanner(b *Base, cfg *prism.Config) (*planner, error) {

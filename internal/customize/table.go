@@ -42,28 +42,28 @@ func (p *Part) Name() string {
 	return fmt.Sprintf("partition %d", p.Number)
 }
 
-// readParts finds the partitions of a disk, and what they hold. The warnings
-// are about the partition table.
-func readParts(r io.ReaderAt, size int64) (parts []*Part, warnings []string, err error) {
-	table, problems, err := gpt.Read(r, size)
+// readParts finds the partitions of the disk, and what they hold.
+func (b *Base) readParts() error {
+	b.SectorSize = 512
+	table, problems, err := gpt.Read(b.disk, b.Size)
 	switch {
 	case err == nil:
 		for _, p := range problems {
-			warnings = append(warnings, "partition table: "+p.Text)
+			b.Warnings = append(b.Warnings, "partition table: "+p.Text)
 		}
-		parts = gptParts(table)
+		b.Parts, b.SectorSize = gptParts(table), table.SectorSize
 	case errors.Is(err, gpt.ErrNoTable):
-		parts, err = otherParts(r, size)
+		err = b.otherParts()
 	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	for _, p := range parts {
-		if p.Content, err = probe.Probe(section(r, p), p.Span.Length); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", p.Name(), err)
+	for _, p := range b.Parts {
+		if p.Content, err = probe.Probe(section(b.disk, p), p.Span.Length); err != nil {
+			return fmt.Errorf("%s: %w", p.Name(), err)
 		}
 	}
-	return parts, warnings, protect(r, parts)
+	return protect(b.disk, b.Parts)
 }
 
 func section(r io.ReaderAt, p *Part) *io.SectionReader {
@@ -82,37 +82,37 @@ func gptParts(t *gpt.Table) (parts []*Part) {
 // otherParts reads a disk without GPT: one with a master boot record, or a bare
 // file system. Where the first sector could be both, a partition with something
 // in it decides.
-func otherParts(r io.ReaderAt, size int64) ([]*Part, error) {
-	whole := []*Part{{Span: span.Span{Length: size}}}
-	content, err := probe.Probe(r, size)
+func (b *Base) otherParts() error {
+	content, err := probe.Probe(b.disk, b.Size)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	parts, err := mbrParts(r, size)
+	err = b.mbrParts()
 	switch {
-	case err == nil && (content.Kind == "" || filled(r, parts)):
-		return parts, nil
+	case err == nil && (content.Kind == "" || filled(b.disk, b.Parts)):
+		return nil
 	case content.Kind != "":
-		return whole, nil
+		b.Parts, b.SectorSize = []*Part{{Span: span.Span{Length: b.Size}}}, 512
+		return nil
 	case errors.Is(err, mbr.ErrNoTable):
-		return nil, fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
+		return fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
 	}
-	return nil, err
+	return err
 }
 
 // mbrParts reads the master boot record. It does not say how large sectors are:
 // they are 512 bytes, unless only with 4096 there is something in the
 // partitions.
-func mbrParts(r io.ReaderAt, size int64) ([]*Part, error) {
-	small, err := mbrPartsOf(r, size, 512)
-	if err != nil || filled(r, small) {
-		return small, err
+func (b *Base) mbrParts() error {
+	small, err := mbrPartsOf(b.disk, b.Size, 512)
+	if err == nil && !filled(b.disk, small) {
+		if large, err := mbrPartsOf(b.disk, b.Size, 4096); err == nil && filled(b.disk, large) {
+			b.Parts, b.SectorSize = large, 4096
+			return nil
+		}
 	}
-	large, err := mbrPartsOf(r, size, 4096)
-	if err != nil || !filled(r, large) {
-		return small, nil
-	}
-	return large, nil
+	b.Parts = small
+	return err
 }
 
 func mbrPartsOf(r io.ReaderAt, size int64, sector int) (parts []*Part, err error) {

@@ -46,24 +46,15 @@ func (r *Root) Open(name string) (fs.File, error) {
 	case !node.Mode.IsRegular():
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
-	c := r.content(at, node)
-	reader, err := c.Open()
+	content := node.Content
+	if content == nil {
+		content = tree.Bytes(nil)
+	}
+	reader, err := content.Open()
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return &openFile{i, io.NewSectionReader(reader, 0, c.Size()), reader}, nil
-}
-
-// content returns what is in a regular file.
-func (r *Root) content(at string, node *tree.Inode) tree.Content {
-	if node.Content != nil {
-		return node.Content
-	}
-	if _, changed := r.changed[at]; changed {
-		return tree.Bytes(nil)
-	}
-	m, inside := r.mount(at)
-	return content{m.FS, inside, node.Size()}
+	return &openFile{i, io.NewSectionReader(reader, 0, node.Size()), reader}, nil
 }
 
 // Stat returns the attributes of what a name leads to. The Sys of the result

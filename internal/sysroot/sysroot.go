@@ -174,15 +174,15 @@ func (r *Root) gone(at string) bool {
 
 // inodeOf returns the inode behind a state.
 func inodeOf(fsys fs.FS, name string, state fs.FileInfo) (*tree.Inode, error) {
-	node, ok := state.Sys().(*tree.Inode)
-	if ok {
-		return node, nil
+	node := &tree.Inode{Mode: tree.ModeOf(state.Mode()), ModTime: state.ModTime()}
+	if told, ok := state.Sys().(*tree.Inode); ok {
+		c := *told
+		node = &c
 	}
-	node = &tree.Inode{Mode: tree.ModeOf(state.Mode()), ModTime: state.ModTime()}
-	if node.Mode.IsRegular() {
+	switch {
+	case node.Mode.IsRegular() && node.Content == nil:
 		node.Content = content{fsys, name, state.Size()}
-	}
-	if node.Mode.Type() == tree.TypeSymlink {
+	case node.Mode.Type() == tree.TypeSymlink && node.Target == "":
 		target, err := fs.ReadLink(fsys, name)
 		if err != nil {
 			return nil, err
