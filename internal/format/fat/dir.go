@@ -138,11 +138,9 @@ func (f *FS) scan(d *directory, parent uint32) *listing {
 			long = longReader{}
 			continue
 		}
-		var e DirEntry
-		decode(b, &e)
+		e := decodeEntry(b)
 		if e.Attributes.isLong() {
-			var l LongEntry
-			decode(b, &l)
+			l := decodeLong(b)
 			if l.Order&lastLong != 0 {
 				start = slot
 			}

@@ -161,16 +161,14 @@ func (d *description) directory(n *node, title string) error {
 func (d *description) slot(dir *directory, slot int) {
 	b := dir.bytes[slot*DirEntrySize:][:DirEntrySize]
 	at := d.fs.geo.slotOffset(dir, slot)
-	var e DirEntry
-	decode(b, &e)
+	e := decodeEntry(b)
 	switch {
 	case b[0] == markEnd:
 		d.out.Field(at, b, fmt.Sprintf("entry %d: end", slot))
 	case b[0] == markDeleted:
 		d.out.Field(at, b, fmt.Sprintf("entry %d: deleted", slot))
 	case e.Attributes.isLong():
-		var l LongEntry
-		decode(b, &l)
+		l := decodeLong(b)
 		u := l.units()
 		d.out.Field(at, b, fmt.Sprintf("entry %d: piece %d of a long name, checksum %#x: %q", slot, l.Order&longOrder, l.Checksum, pieceText(u[:])))
 	default:

@@ -36,19 +36,26 @@ func (n ShortName) Text(flags CaseFlags) string {
 
 // oem decodes bytes of code page 437 and cuts spaces at the end.
 func oem(b []byte) string {
-	var page []rune
+	for len(b) > 0 && b[len(b)-1] == ' ' {
+		b = b[:len(b)-1]
+	}
+	ascii := true
+	for _, c := range b {
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	if ascii {
+		return string(b)
+	}
+	page := []rune(codePage437)
 	var s strings.Builder
 	for _, c := range b {
 		if c < utf8.RuneSelf {
 			s.WriteByte(c)
-			continue
+		} else {
+			s.WriteRune(page[c-utf8.RuneSelf])
 		}
-		if page == nil {
-			page = []rune(codePage437)
-		}
-		s.WriteRune(page[c-utf8.RuneSelf])
 	}
-	return strings.TrimRight(s.String(), " ")
+	return s.String()
 }
 
 // checksum binds a long name to its short one (the specification, "FAT Long
