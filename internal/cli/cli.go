@@ -95,7 +95,7 @@ func newRoot(env Env) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env),
 		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env),
-		newCustomize(env), newVersion(env))
+		newCustomize(env), newInstall(env), newVersion(env))
 	return root
 }
 

@@ -139,23 +139,28 @@ func (f customizeFlags) run(ctx context.Context, env Env) error {
 		return err
 	}
 	j.validate = f.validate
+	j.plan = func(ctx context.Context, b *customize.Base) (*customize.Plan, error) {
+		return customize.New(ctx, b, cfg)
+	}
 	return cannot(j.run(ctx), "customize %s", env.show(j.base))
 }
 
 // job is one customization.
 type job struct {
 	env      Env
-	cfg      *prism.Config
 	flags    targetFlags
 	base     string
 	output   customize.Output // Format is empty for that of the base
 	validate bool
+
+	// plan decides what is changed.
+	plan func(context.Context, *customize.Base) (*customize.Plan, error)
 }
 
 // job finds out what is read and what is written. The command line goes before
 // the config.
 func (f targetFlags) job(env Env, cfg *prism.Config) (*job, error) {
-	j := &job{env: env, cfg: cfg, flags: f}
+	j := &job{env: env, flags: f}
 	j.base = pick(env, f.base, cfg, cfg.Input.Image.Path)
 	if j.base == "" {
 		return nil, usage(errors.New("no base image: name it with --image-file, or as input.image.path in the config"))
@@ -206,9 +211,12 @@ func (j *job) run(ctx context.Context) error {
 		return err
 	}
 	defer base.Close()
-	plan, err := customize.New(ctx, base, j.cfg)
+	plan, err := j.plan(ctx, base)
 	if err != nil {
 		return err
+	}
+	for _, n := range plan.Notes {
+		fmt.Fprintf(j.env.Stderr, "sextant: %s\n", n)
 	}
 	for _, w := range plan.Warnings {
 		j.env.warn(w, "")
@@ -288,6 +296,7 @@ type customized struct {
 	Base       string         `json:"base"`
 	Partitions []mountResult  `json:"partitions"`
 	Changes    []changeResult `json:"changes"`
+	Notes      []string       `json:"notes"`
 	Warnings   []string       `json:"warnings"`
 	Format     string         `json:"format,omitempty"`
 }
@@ -306,7 +315,7 @@ type changeResult struct {
 }
 
 func (j *job) result(p *customize.Plan) customized {
-	r := customized{Base: j.base, Partitions: []mountResult{}, Changes: []changeResult{}, Warnings: nonNil(p.Warnings)}
+	r := customized{Base: j.base, Partitions: []mountResult{}, Changes: []changeResult{}, Notes: nonNil(p.Notes), Warnings: nonNil(p.Warnings)}
 	if !j.validate {
 		r.Image, r.Format = j.output.Path, string(j.output.Format)
 	}

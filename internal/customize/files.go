@@ -3,6 +3,7 @@ package customize
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"strings"
@@ -19,7 +20,7 @@ func (p *planner) hostname(context.Context) error {
 		return nil
 	}
 	if err := p.putText("/etc/hostname", name.Value+"\n", "os.hostname"); err != nil {
-		return fmt.Errorf("%s: os.hostname: %w", name.Pos, err)
+		return placed(name.Pos, "os.hostname", err)
 	}
 	return nil
 }
@@ -29,12 +30,12 @@ func (p *planner) files(context.Context) error {
 	for _, f := range p.cfg.OS.AdditionalFiles {
 		node, err := p.additionalFile(f)
 		if err != nil {
-			return fmt.Errorf("%s: os.additionalFiles: %w", f.Pos, err)
+			return placed(f.Pos, "os.additionalFiles", err)
 		}
 		at := absolute(f.Destination.Value)
 		p.warnOfMemory(f.Destination.Pos, at)
 		if err := p.putFile(at, node, "os.additionalFiles"); err != nil {
-			return fmt.Errorf("%s: os.additionalFiles: %w", f.Destination.Pos, err)
+			return placed(f.Destination.Pos, "os.additionalFiles", err)
 		}
 	}
 	return nil
@@ -87,12 +88,12 @@ func (p *planner) dirs(ctx context.Context) error {
 		from := p.onHost(d.Source.Value)
 		files, err := source.Directory(ctx, from, source.Options{})
 		if err != nil {
-			return fmt.Errorf("%s: os.additionalDirs: %w", d.Source.Pos, err)
+			return placed(d.Source.Pos, "os.additionalDirs", err)
 		}
 		to := absolute(d.Destination.Value)
 		p.warnOfMemory(d.Destination.Pos, to)
 		if err := p.dir(d, from, to, files.Root); err != nil {
-			return fmt.Errorf("%s: os.additionalDirs: %w", d.Pos, err)
+			return placed(d.Pos, "os.additionalDirs", err)
 		}
 	}
 	return nil
@@ -186,4 +187,12 @@ func (p *planner) warnOfMemory(at prism.Pos, destination string) {
 			return
 		}
 	}
+}
+
+// sub returns the tree below a directory.
+func (p *planner) sub(at string) (fs.FS, error) {
+	if at == "/" {
+		return p.root, nil
+	}
+	return fs.Sub(p.root, at[1:])
 }

@@ -20,7 +20,7 @@ const (
 func (p *planner) modules(context.Context) error {
 	for _, m := range p.cfg.OS.Modules {
 		if err := p.module(m); err != nil {
-			return fmt.Errorf("%s: os.modules: %w", m.Pos, err)
+			return placed(m.Pos, "os.modules", err)
 		}
 	}
 	return nil

@@ -18,17 +18,17 @@ func (p *planner) overlays(ctx context.Context) error {
 	for _, o := range p.cfg.OS.Overlays {
 		entry, err := p.overlayEntry(ctx, o)
 		if err != nil {
-			return fmt.Errorf("%s: os.overlays: %w", o.Pos, err)
+			return placed(o.Pos, "os.overlays", err)
 		}
 		if err := p.overlayDirs(o); err != nil {
-			return fmt.Errorf("%s: os.overlays: %w", o.Pos, err)
+			return placed(o.Pos, "os.overlays", err)
 		}
 		add := func(text string) string { return ended(text) + entry.String() + "\n" }
 		if err := p.rewrite("/etc/fstab", add, "os.overlays"); err != nil {
-			return fmt.Errorf("%s: os.overlays: %w", o.Pos, err)
+			return placed(o.Pos, "os.overlays", err)
 		}
 		if err := p.overlayLabels(o); err != nil {
-			return fmt.Errorf("%s: os.overlays: %w", o.Pos, err)
+			return placed(o.Pos, "os.overlays", err)
 		}
 	}
 	return nil

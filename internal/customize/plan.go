@@ -23,7 +23,8 @@ type Plan struct {
 	// Edits are the changes in their order.
 	Edits []sysroot.Edit
 
-	// Warnings are what will surprise somebody.
+	// Notes are what is worth knowing, Warnings what will surprise somebody.
+	Notes    []string
 	Warnings []string
 }
 
@@ -34,6 +35,10 @@ func New(ctx context.Context, b *Base, cfg *prism.Config) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.run(ctx)
+}
+
+func (p *planner) run(ctx context.Context) (*Plan, error) {
 	// The order is that of Image Customizer: what comes later may depend on it.
 	for _, step := range []func(context.Context) error{p.hostname, p.dirs, p.files, p.services, p.modules, p.overlays} {
 		if err := ctx.Err(); err != nil {
@@ -54,6 +59,7 @@ type planner struct {
 	system   system
 	rules    map[string]dirRule
 	labels   labels
+	notes    []string
 	warnings []string
 
 	presetLines []string
@@ -77,7 +83,7 @@ func newPlanner(b *Base, cfg *prism.Config) (*planner, error) {
 
 // plan returns the result, having seen that all of it can be carried out.
 func (p *planner) plan() (*Plan, error) {
-	result := &Plan{Base: p.base, Root: p.root, Edits: p.root.Edits(), Warnings: p.warnings}
+	result := &Plan{Base: p.base, Root: p.root, Edits: p.root.Edits(), Notes: p.notes, Warnings: p.warnings}
 	for _, e := range result.Edits {
 		m := p.base.mountOf(e.Path)
 		if m.Why != nil {
@@ -97,6 +103,14 @@ func (b *Base) mountOf(at string) Mount {
 		}
 	}
 	return found
+}
+
+// placed adds to an error what asked for it, and where, if it was a config.
+func placed(at prism.Pos, what string, err error) error {
+	if at.Given() {
+		what = at.String() + ": " + what
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 func (p *planner) warn(at prism.Pos, format string, args ...any) {

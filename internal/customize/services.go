@@ -18,7 +18,7 @@ func (p *planner) services(context.Context) error {
 	for _, name := range p.cfg.OS.Services.Enable {
 		changes, err := p.units().Enable(name.Value)
 		if err != nil {
-			return fmt.Errorf("%s: os.services.enable: %w", name.Pos, p.advise(name.Value, err))
+			return placed(name.Pos, "os.services.enable", p.advise(name.Value, err))
 		}
 		if err := p.link(name, changes, "os.services.enable"); err != nil {
 			return err
@@ -28,7 +28,7 @@ func (p *planner) services(context.Context) error {
 	for _, name := range p.cfg.OS.Services.Disable {
 		changes, err := p.units().Disable(name.Value)
 		if err != nil {
-			return fmt.Errorf("%s: os.services.disable: %w", name.Pos, err)
+			return placed(name.Pos, "os.services.disable", err)
 		}
 		if err := p.link(name, changes, "os.services.disable"); err != nil {
 			return err
@@ -62,7 +62,7 @@ func (p *planner) link(name prism.Text, c unit.Changes, why string) error {
 	}
 	for _, dir := range c.MakeDirs {
 		if _, err := p.makeDirs(dir, 0o755, why); err != nil {
-			return fmt.Errorf("%s: %s: %w", name.Pos, why, err)
+			return placed(name.Pos, why, err)
 		}
 	}
 	for _, at := range c.Remove {
@@ -70,7 +70,7 @@ func (p *planner) link(name prism.Text, c unit.Changes, why string) error {
 	}
 	for _, l := range c.Make {
 		if _, err := p.makeDirs(path.Dir(l.Path), 0o755, why); err != nil {
-			return fmt.Errorf("%s: %s: %w", name.Pos, why, err)
+			return placed(name.Pos, why, err)
 		}
 		p.put(l.Path, &tree.Inode{Mode: tree.TypeSymlink | 0o777, Target: l.Target}, why)
 	}
