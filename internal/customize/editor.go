@@ -53,6 +53,8 @@ func edit(kind probe.Kind, disk Storage, size int64, now time.Time) (Editor, err
 	case probe.VFAT:
 		e, err := fat.Edit(disk, size, fat.EditOptions{Time: now})
 		return fatEditor{e}, err
+	case "":
+		return nil, fmt.Errorf("no file system that is known: %w", fault.ErrUnsupported)
 	case probe.EROFS, probe.SquashFS:
 		return nil, fmt.Errorf("file system %s is read-only by its nature: %w", kind, fault.ErrUnsupported)
 	}

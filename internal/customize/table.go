@@ -121,11 +121,8 @@ func mbrPartsOf(r io.ReaderAt, size int64, sector int) (parts []*Part, err error
 		return nil, err
 	}
 	for _, p := range t.Partitions {
-		part := &Part{Number: p.Number, UUID: t.PartUUID(p), Span: p.Span}
-		if p.Type == mbr.ESP {
-			part.Type, _ = dps.TypeFor(dps.ESP, "")
-		}
-		parts = append(parts, part)
+		// The types of such a table mean nothing to systemd.
+		parts = append(parts, &Part{Number: p.Number, UUID: t.PartUUID(p), Span: p.Span})
 	}
 	return parts, nil
 }
