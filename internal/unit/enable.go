@@ -20,11 +20,10 @@ func (s System) Enable(names ...string) (Changes, error) {
 			return Changes{}, fmt.Errorf("enable %s: %w", n, err)
 		}
 	}
-	rules, err := o.apply()
-	if err != nil {
+	if err := o.apply(); err != nil {
 		return Changes{}, fmt.Errorf("enable %s: %w", strings.Join(names, ", "), err)
 	}
-	o.changes.RulesMissed = !rules
+	o.changes.RulesMissed = !o.asked
 	return o.changes, nil
 }
 
@@ -87,9 +86,8 @@ func (f *unitFile) mayChange() error {
 }
 
 // apply makes the links of the units of the queue, which grows by what Also=
-// names (install_context_apply). It reports whether any [Install] asked for
-// something.
-func (o *operation) apply() (rules bool, err error) {
+// names (install_context_apply).
+func (o *operation) apply() error {
 	var all []error
 	for i := 0; i < len(o.queue); i++ {
 		f := o.queue[i]
@@ -97,21 +95,20 @@ func (o *operation) apply() (rules bool, err error) {
 			o.warn(f.name, "named by Also= and not enabled: %v", err)
 			continue
 		} else if err != nil {
-			return false, err
+			return err
 		}
 		switch f.mode {
 		case masked:
 			o.warn(f.name, "masked by %s", f.path)
-			rules = true
+			o.asked = true // something could have been enabled
 		case regular:
 			all = append(all, o.install(f))
 			if f.hasRules() {
-				rules = true
 				o.changes.Units = append(o.changes.Units, f.name)
 			}
 		}
 	}
-	return rules, errors.Join(all...)
+	return errors.Join(all...)
 }
 
 // install makes the links of one unit (install_info_apply).
@@ -165,6 +162,7 @@ func (o *operation) installAlias(f *unitFile, text string) error {
 		}
 		force = err == nil && !exists
 	}
+	o.asked = true
 	return o.makeLink(p, target, force)
 }
 
@@ -190,6 +188,7 @@ func (o *operation) installWants(f *unitFile, list []string, suffix string) erro
 			all = append(all, fmt.Errorf("%s is a template without an instance, and %s is none: name an instance, such as %s",
 				f.name, owner, strings.Replace(f.name, "@.", "@NAME.", 1)))
 		default:
+			o.asked = true
 			all = append(all, o.makeLink(configDir+"/"+owner+suffix+"/"+n, f.path, true))
 			o.checkOwner(f, owner)
 		}
