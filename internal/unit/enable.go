@@ -34,17 +34,17 @@ func (o *operation) discover(typed string) error {
 	if err != nil {
 		return err
 	}
-	f, err = o.traverse(f, load|followLinks)
-	if errors.Is(err, fs.ErrNotExist) && o.isScript(f, typed) {
-		return fmt.Errorf("/etc/init.d/%s is a script of SysV init, which is not handled", strings.TrimSuffix(typed, ".service"))
-	}
-	if err != nil {
+	script := o.script(typed)
+	found, err := o.traverse(f, load|followLinks)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && script != "":
+		return fmt.Errorf("%s is a script of SysV init, which is not handled", script)
+	case err != nil:
 		return err
+	case script != "":
+		o.warn(f.name, "the links of %s are left as they are; systemd does not look at them", script)
 	}
-	if o.isScript(f, typed) {
-		o.warn(f.name, "the links of the script in /etc/init.d are left as they are; systemd does not look at them")
-	}
-	return f.mayChange()
+	return found.mayChange()
 }
 
 // named puts what a user named into the queue.
@@ -63,14 +63,18 @@ func (o *operation) named(typed string) (*unitFile, error) {
 	return o.add(n, "", false)
 }
 
-// isScript reports whether SysV init has a script of the name.
-func (o *operation) isScript(_ *unitFile, typed string) bool {
+// script returns the script of SysV init that has the name, empty if there is
+// none.
+func (o *operation) script(typed string) string {
 	n := strings.TrimSuffix(typed, ".service")
-	if strings.ContainsAny(n, "/") {
-		return false
+	p := "/etc/init.d/" + n
+	if n == "" || strings.Contains(n, "/") {
+		return ""
 	}
-	_, exists, err := o.root.chase("/etc/init.d/"+n, true)
-	return err == nil && exists
+	if _, exists, err := o.root.chase(p, true); err != nil || !exists {
+		return ""
+	}
+	return p
 }
 
 // mayChange returns why a unit can be neither enabled nor disabled
