@@ -30,8 +30,18 @@ sextant list
 // handedOver lets each program show, refresh and take away what the other
 // merged, and looks for what stays.
 const handedOver = `
-trace() { { losetup -a; dmsetup ls; ls -AR /run/systemd/sysext /run/systemd/confext; grep -v ' /proc\| /sys' /proc/self/mountinfo | cut -d' ' -f5 | sort; } 2>/dev/null >$RESULTS/$1; }
-settle() { for _ in $(seq 50); do [ -z "$(losetup -a)$(dmsetup ls | grep -v 'No devices')" ] && break; sleep 0.1; done; }
+always=--always-refresh=yes
+systemd-sysext --help | grep -q always-refresh || always=
+trace() {
+	{ losetup -a; dmsetup ls; ls -AR /run/systemd/sysext /run/systemd/confext || true; cut -d' ' -f5 /proc/self/mountinfo | grep -v '^/proc\|^/sys' | sort; } >$RESULTS/$1 2>/dev/null
+}
+# Loop devices and verity devices go a moment after the last mount.
+settle() {
+	for _ in $(seq 50); do
+		[ -n "$(losetup -a; dmsetup ls | grep -v 'No devices' || true)" ] || break
+		sleep 0.1
+	done
+}
 mkdir -p /root/bad
 mv /var/lib/extensions/{wrong,tampered,unsigned}.raw /var/lib/extensions/directory /root/bad/
 say "theirs skips ours" systemd-sysext refresh
@@ -46,9 +56,7 @@ say "ours unmerges theirs" sextant unmerge
 settle
 trace after-ours
 sextant merge --require-signed
-cp -a /var/lib/extensions/custom-tools.raw /var/lib/extensions/second.raw 2>/dev/null
-rm /var/lib/extensions/second.raw
-systemd-sysext refresh --always-refresh=yes 2>&1 || systemd-sysext refresh 2>&1
+systemd-sysext refresh $always 2>&1
 say "theirs again" custom-tool
 sextant refresh --always-refresh
 say "ours again" custom-tool
