@@ -116,7 +116,10 @@ func (r *run) unparkOne(place string) error {
 			return fmt.Errorf("mount of others at %s, which is at %s now: %w", target, place, err)
 		}
 	}
-	return errors.Join(ignoreMissing(r.k.rmdir(place)), r.k.rmdir(place+linkSuffix))
+	if err := ignoreMissing(r.k.rmdir(place)); err != nil {
+		return err
+	}
+	return r.k.rmdir(place + linkSuffix) // last, as it is what the next run looks for
 }
 
 // restore puts one parked mount back.

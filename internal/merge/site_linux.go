@@ -63,6 +63,21 @@ func (r *run) hierarchies() []string {
 	return r.opts.Class.Hierarchies()
 }
 
+// close lets go of the mounts that stand nowhere, which vanish with that.
+func (r *run) close() {
+	closeAll(r.kept)
+	for _, s := range r.sites {
+		if s.tree != nil {
+			s.tree.Close()
+		}
+		for _, m := range s.submounts {
+			if m.tree != nil {
+				m.tree.Close()
+			}
+		}
+	}
+}
+
 // in returns where the workspace has something of a kind for the hierarchy.
 func (s *site) in(kind string) string { return filepath.Join(workspace, kind, s.path) }
 

@@ -24,7 +24,6 @@ func (r *run) swapAll() (err error) {
 			}
 		}
 	}()
-	defer r.closeTrees()
 	for _, s := range r.sites {
 		if err := r.build(s); err != nil {
 			return fmt.Errorf("overlay for %s: %w", s.path, err)
@@ -38,17 +37,6 @@ func (r *run) swapAll() (err error) {
 		undo = append(undo, back)
 	}
 	return nil
-}
-
-func (r *run) closeTrees() {
-	for _, s := range r.sites {
-		if s.tree != nil {
-			s.tree.Close()
-		}
-		for _, m := range s.submounts {
-			m.tree.Close()
-		}
-	}
 }
 
 // build makes the new overlay of a hierarchy, if it is to have one.
@@ -115,6 +103,16 @@ func closeAll(files []*os.File) {
 	}
 }
 
+// keepOld copies the old overlay of a hierarchy, in case it is wanted back before
+// the run ends.
+func (r *run) keepOld(s *site) (*os.File, error) {
+	old, err := r.clonePrivate(s.real)
+	if err == nil {
+		r.kept = append(r.kept, old)
+	}
+	return old, err
+}
+
 // drain is how long those who are on their way through the old overlay have to
 // get where they go. The kernel takes an overlay and the mounts on it apart, and
 // who has crossed into the one but not yet into the other then misses the other.
@@ -125,7 +123,7 @@ const drain = 10 * time.Millisecond
 // swapOver puts the new overlay beneath the old one and takes that away: who
 // looks for a file always finds one of the two.
 func (r *run) swapOver(s *site) (undo func() error, err error) {
-	old, err := r.clonePrivate(s.real)
+	old, err := r.keepOld(s)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +141,6 @@ func (r *run) swapOver(s *site) (undo func() error, err error) {
 	}
 	r.merged(s)
 	return func() error {
-		defer old.Close()
 		if err := r.k.attachBeneath(old, s.real); err != nil {
 			return err
 		}
@@ -154,32 +151,27 @@ func (r *run) swapOver(s *site) (undo func() error, err error) {
 // swapClassic takes the old overlay away before it puts the new one there.
 func (r *run) swapClassic(s *site, old *os.File) (undo func() error, err error) {
 	if err := r.k.detach(s.real); err != nil {
-		old.Close()
 		return nil, err
 	}
 	if err := r.k.attach(s.tree, s.real); err != nil {
-		defer old.Close()
 		return nil, errors.Join(err, must(func() error { return r.k.attach(old, s.real) }))
 	}
 	r.merged(s)
 	return func() error {
-		defer old.Close()
 		return errors.Join(r.k.detach(s.real), must(func() error { return r.k.attach(old, s.real) }))
 	}, nil
 }
 
 // swapOut takes an overlay away that no extension needs any more.
 func (r *run) swapOut(s *site) (undo func() error, err error) {
-	old, err := r.clonePrivate(s.real)
+	old, err := r.keepOld(s)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.unmerge(s); err != nil {
-		old.Close()
 		return nil, err
 	}
 	return func() error {
-		defer old.Close()
 		return r.k.attach(old, s.real)
 	}, nil
 }
