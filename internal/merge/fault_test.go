@@ -31,7 +31,13 @@ func faultWorld(t *testing.T) {
 	}
 	mountTmpfs(t, "/usr/local", "outer")
 	mountTmpfs(t, "/usr/local/in/ner", "inner")
-	if _, err := merge.Unmerge(t.Context(), options(t)); err != nil {
+	// An overlay on a new upper directory has one more option.
+	o := options(t)
+	o.Mutable = merge.MutableYes
+	if _, err := merge.Merge(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := merge.Unmerge(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 }

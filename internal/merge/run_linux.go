@@ -30,7 +30,9 @@ type run struct {
 	layers     []*layer            // what is merged, in the order of names
 	origin     string
 
-	kept    []*os.File // copies of old overlays
+	undo    []func() error // what takes back what was done
+	done    []func() error // what is left to do when all is done
+	kept    []*os.File     // copies of old overlays
 	space   *namespace
 	lock    *os.File            // the host's own workspace
 	anchors []*x509.Certificate // of verity.d, when they are needed
