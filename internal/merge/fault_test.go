@@ -3,6 +3,7 @@
 package merge_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -47,20 +48,20 @@ type act struct {
 	name    string
 	prepare func(t *testing.T)
 	mutable merge.Mutable
-	do      func(*testing.T, merge.Options) (*merge.Report, error)
+	do      func(context.Context, merge.Options) (*merge.Report, error)
 }
 
-func doMerge(t *testing.T, o merge.Options) (*merge.Report, error) {
-	return merge.Merge(t.Context(), o)
+func doMerge(ctx context.Context, o merge.Options) (*merge.Report, error) {
+	return merge.Merge(ctx, o)
 }
 
-func doRefresh(t *testing.T, o merge.Options) (*merge.Report, error) {
+func doRefresh(ctx context.Context, o merge.Options) (*merge.Report, error) {
 	o.AlwaysRefresh = true
-	return merge.Refresh(t.Context(), o)
+	return merge.Refresh(ctx, o)
 }
 
-func doUnmerge(t *testing.T, o merge.Options) (*merge.Report, error) {
-	return merge.Unmerge(t.Context(), o)
+func doUnmerge(ctx context.Context, o merge.Options) (*merge.Report, error) {
+	return merge.Unmerge(ctx, o)
 }
 
 func acts() []act {
@@ -122,7 +123,7 @@ func TestFaults(t *testing.T) {
 			o := quiet(t)
 			o.Mutable = a.mutable
 			o.Before(func(string) error { calls++; return nil })
-			r, err := a.do(t, o)
+			r, err := a.do(t.Context(), o)
 			must(t, r, err)
 			after := state(t)
 			reset(t, clean)
@@ -139,7 +140,7 @@ func TestFaults(t *testing.T) {
 					}
 					return nil
 				})
-				r, err := a.do(t, o)
+				r, err := a.do(t.Context(), o)
 				left := slicesContainsLeftOut(r)
 				now := state(t)
 				switch {
@@ -153,9 +154,9 @@ func TestFaults(t *testing.T) {
 				again := o
 				again.Before(nil)
 				if strings.HasPrefix(a.name, "unmerge") {
-					r, err = doUnmerge(t, again)
+					r, err = doUnmerge(t.Context(), again)
 				} else {
-					r, err = doRefresh(t, again)
+					r, err = doRefresh(t.Context(), again)
 				}
 				if err != nil {
 					t.Fatalf("call %d, %s: next run: %v %+v", i, name, err, r)
@@ -208,7 +209,7 @@ func killed(spec string) error {
 			at--
 			return nil
 		})
-		_, err := a.do(new(testing.T), o)
+		_, err := a.do(context.Background(), o)
 		return err
 	}
 	return fmt.Errorf("no act %q", name)
@@ -248,16 +249,16 @@ func TestKilled(t *testing.T) {
 			o := quiet(t)
 			o.Mutable = a.mutable
 			a.prepare(t)
-			r, err := a.do(t, o)
+			r, err := a.do(t.Context(), o)
 			must(t, r, err)
 			after := state(t)
 			reset(t, clean)
 			again := func(what string) {
 				t.Helper()
 				if strings.HasPrefix(a.name, "unmerge") {
-					r, err = doUnmerge(t, o)
+					r, err = doUnmerge(t.Context(), o)
 				} else {
-					r, err = doRefresh(t, o)
+					r, err = doRefresh(t.Context(), o)
 				}
 				if err != nil {
 					t.Fatalf("%s: next run: %v %+v", what, err, r)
@@ -285,7 +286,7 @@ func TestKilled(t *testing.T) {
 // randomKills is how often each act is killed at a random moment: in the long
 // run 500 times all together.
 func randomKills() int {
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
+	if long() {
 		return 500/len(acts()) + 1
 	}
 	return 5

@@ -116,6 +116,18 @@ func enterWorld(root string) error {
 		}
 	}
 	if root == smallWorld {
+		// The test program may be linked with the host's libraries.
+		for _, dir := range []string{"/lib", "/lib64"} {
+			if _, err := os.Stat(dir); err != nil {
+				continue
+			}
+			if err := os.Mkdir(top+dir, 0o755); err != nil {
+				return err
+			}
+			if err := unix.Mount(dir, top+dir, "", unix.MS_BIND, ""); err != nil {
+				return err
+			}
+		}
 		if err := os.WriteFile(filepath.Join(top, "etc/os-release"), []byte("ID=debian\nVERSION_ID=99\n"), 0o644); err != nil {
 			return err
 		}
