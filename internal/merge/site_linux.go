@@ -25,6 +25,7 @@ type site struct {
 
 	mode      fs.FileMode // of the host's own directory
 	submounts []submount
+	foreign   []hierarchy.Foreign
 	layers    []string // lower directories of extensions, the top one first
 	upper     upper
 
@@ -87,6 +88,9 @@ func (s *site) in(kind string) string { return filepath.Join(workspace, kind, s.
 func (r *run) uncover() error {
 	table, err := mount.Table()
 	if err != nil {
+		return err
+	}
+	if err := r.findForeign(table); err != nil {
 		return err
 	}
 	for _, s := range r.sites {
