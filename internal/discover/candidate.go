@@ -37,6 +37,9 @@ func (k Kind) String() string {
 // not in directories.
 func (k Kind) Image() bool { return k == Raw || k == Block }
 
+// MarshalText returns systemd's word.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // Trust says which image policy holds for a candidate where the user named none.
 type Trust int
 
@@ -51,29 +54,29 @@ const (
 
 // Candidate is something that may be merged.
 type Candidate struct {
-	Class extension.Class
-	Name  string // what it is merged as, without suffix
-	Kind  Kind
-	Trust Trust
+	Class extension.Class `json:"-"`
+	Name  string          `json:"name"` // what it is merged as, without suffix
+	Kind  Kind            `json:"type"`
+	Trust Trust           `json:"-"`
 
 	// Path is where it lies, with the root in front and no link in it: what to
 	// open, and what systemd prints.
-	Path string
+	Path string `json:"path"`
 
 	// Found is the entry of the search path that led there, with the root in
 	// front: a link, a .v directory, or the same as Path.
-	Found string
+	Found string `json:"found"`
 
 	// Time is when a raw image was changed, a directory made, or a subvolume
 	// last changed; zero where nobody knows.
-	Time time.Time
+	Time time.Time `json:"time,omitzero"`
 
 	// Version is what was picked out of a .v directory, else empty.
-	Version string
+	Version string `json:"version,omitempty"`
 
 	// Fault is why there is nothing to open, where systemd would list nothing
 	// at all. Such a candidate has no kind and no time, and hides no other.
-	Fault error
+	Fault error `json:"-"`
 }
 
 // PassedOver is an entry of the search path that is no candidate.

@@ -109,7 +109,9 @@ func (e *entry) fill(c Candidate, path string, found fs.FileInfo) (Candidate, er
 	switch {
 	case found.Mode().IsRegular():
 		c.Kind, c.Time = Raw, found.ModTime()
-		return c, nil
+		if c.Time.UnixMicro() != 0 {
+			return c, nil
+		}
 	case !found.IsDir():
 		c.Kind = Block
 		return c, nil
@@ -117,6 +119,7 @@ func (e *entry) fill(c Candidate, path string, found fs.FileInfo) (Candidate, er
 	facts, err := subvolume.Look(c.Path)
 	c.Time = facts.Birth
 	switch {
+	case c.Kind == Raw:
 	case strings.HasSuffix(c.Path, ".mstack"):
 		c.Kind = Mstack
 	case facts.Subvolume:

@@ -38,6 +38,11 @@ func SearchPath(class extension.Class, initrd bool) []string {
 // List returns the candidates of a class on the system below root, in the order
 // in which they were found, and what was passed over. An empty root is "/".
 func List(root string, class extension.Class) ([]Candidate, []PassedOver, error) {
+	if root != "" {
+		if _, err := os.Stat(root); err != nil {
+			return nil, nil, err
+		}
+	}
 	s := search{root: root, class: class, initrd: IsInitrd(root), taken: make(map[string]string)}
 	for _, dir := range SearchPath(class, s.initrd) {
 		if err := s.dir(dir); err != nil {
@@ -87,7 +92,8 @@ func (s *search) entry(dir, path, name string) {
 	e := entry{search: s, path: path + "/" + name, file: name, strict: s.trust(dir + "/")}
 	c, err := e.candidate()
 	found := inroot.Join(s.root, e.path)
-	switch skip := (*skipped)(nil); {
+	var skip *skipped
+	switch {
 	case errors.As(err, &skip):
 		s.passed = append(s.passed, PassedOver{Path: found, Name: c.Name, Reason: skip.reason})
 		return
