@@ -86,12 +86,16 @@ func state(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(mounts(t))
-	err := filepath.WalkDir("/run", func(path string, d os.DirEntry, err error) error {
-		b.WriteString(path + "\n")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{"/run", "/var/lib/extensions.mutable"} {
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil {
+				b.WriteString(path + "\n")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return b.String()
 }
