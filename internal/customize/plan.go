@@ -90,7 +90,7 @@ func (p *planner) plan() (*Plan, error) {
 			return nil, fmt.Errorf("%s: %s: %w", e.Why, e.Path, m.Why)
 		}
 	}
-	return result, nil
+	return result, result.fits()
 }
 
 // mountOf returns the mount that a path is on.

@@ -423,16 +423,29 @@ os:
 	}
 }
 
-// TestFull refuses what does not fit, and leaves the copy's file systems whole.
+// TestFull refuses what does not fit, and replaces a file that leaves no room for
+// two of its size.
 func TestFull(t *testing.T) {
 	disk := system(t)
-	plan, err := planOf(t, disk, "os: {additionalFiles: [{source: big, destination: /usr/big}]}", files{"big": strings.Repeat("0123456789abcdef", 1<<20)})
-	if err == nil {
-		out := memory(bytes.Clone(disk))
-		err = plan.Apply(t.Context(), out)
-		checkFS(t, out, plan.Base)
-	}
-	if err == nil || !strings.Contains(err.Error(), "/usr") {
+	big := func(mib int) string { return strings.Repeat("0123456789abcdef", mib<<16) }
+	_, err := planOf(t, disk, "os: {additionalFiles: [{source: big, destination: /usr/big}]}", files{"big": big(16)})
+	if err == nil || !strings.Contains(err.Error(), "partition 4 (usr), which is mounted at /usr, has room for") {
 		t.Errorf("16 MiB into a partition of 8: %v", err)
+	}
+	config := "os: {additionalFiles: [{source: big, destination: /usr/big}]}"
+	_, out := apply(t, disk, config, files{"big": big(5)})
+	_, out = apply(t, out, config, files{"big": big(4) + "end"})
+	if got := listing(t, out, "usr/big"); len(got) != 1 || !strings.HasSuffix(got[0], `end"`) {
+		t.Errorf("a file of 5 MiB was not replaced")
+	}
+	// What the plan cannot know, the editor does; the file systems stay whole.
+	plan, err := planOf(t, disk, config, files{"big": big(7)})
+	if err == nil {
+		over := memory(bytes.Clone(disk))
+		err = plan.Apply(t.Context(), over)
+		checkFS(t, over, plan.Base)
+	}
+	if err == nil || !strings.Contains(err.Error(), "partition 4 (usr)") {
+		t.Errorf("7 MiB into a partition of 8: %v", err)
 	}
 }
