@@ -117,11 +117,12 @@ func openEROFS(r io.ReaderAt, size int64) (FileSystem, error) {
 	return erofsFS{f}, nil
 }
 
-func (f erofsFS) check(context.Context) (list []flaw, err error) {
-	for _, finding := range f.Check() {
+func (f erofsFS) check(ctx context.Context) (list []flaw, err error) {
+	found, err := f.Check(ctx)
+	for _, finding := range found {
 		list = append(list, flaw{err: finding})
 	}
-	return list, nil
+	return list, err
 }
 
 // Size returns the bytes that the file system takes. mksquashfs fills its

@@ -60,7 +60,7 @@ func checkAliasPath(unit, name string) error {
 		owner, ok = strings.CutSuffix(strings.TrimRight(dir, "/"), ".requires")
 	}
 	if !ok || !valid(owner) {
-		return fmt.Errorf("Alias=%s is neither a name nor in the directory of a unit", name)
+		return fmt.Errorf("alias %s is neither a name nor in the directory of a unit", name)
 	}
 	of, isTemplate := templateOf(base)
 	switch {
@@ -68,7 +68,7 @@ func checkAliasPath(unit, name string) error {
 	case isTemplate && of == unit && classify(base) == instance:
 	case isTemplate && of == unit && classify(base) == template && classify(owner) == template:
 	default:
-		return fmt.Errorf("Alias=%s is no link of %s", name, unit)
+		return fmt.Errorf("alias %s is no link of %s", name, unit)
 	}
 	return nil
 }

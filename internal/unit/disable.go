@@ -86,6 +86,9 @@ func (o *operation) doomed() (names map[string]bool, missing, err error) {
 			continue
 		}
 		names[f.name] = true
+		if err == nil {
+			o.changes.Units = append(o.changes.Units, f.name)
+		}
 	}
 	return names, missing, nil
 }

@@ -105,7 +105,10 @@ func (o *operation) apply() (rules bool, err error) {
 			rules = true
 		case regular:
 			all = append(all, o.install(f))
-			rules = rules || f.hasRules()
+			if f.hasRules() {
+				rules = true
+				o.changes.Units = append(o.changes.Units, f.name)
+			}
 		}
 	}
 	return rules, errors.Join(all...)
@@ -141,7 +144,7 @@ const relinkRelease = 256
 func (o *operation) installAlias(f *unitFile, text string) error {
 	n, err := o.expand(f, text)
 	if err != nil {
-		return fmt.Errorf("Alias=%w", err)
+		return fmt.Errorf("alias %w", err)
 	}
 	if n, err = aliasName(f.name, n); errors.Is(err, errSelf) {
 		return nil

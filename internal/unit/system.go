@@ -42,6 +42,7 @@ type Changes struct {
 	Make        []Link
 	Remove      []string // links; one that is in Make too is replaced
 	RemoveDirs  []string // empty by then
+	Units       []string // whose links were made, or removed; for PresetFile
 	Warnings    []Warning
 	RulesMissed bool // no [Install] asked for anything, and nothing was done
 }

@@ -180,28 +180,34 @@ func (e *Editor) newDirBlock(dir *node) (dirBlock, error) {
 	if size > 1<<32-1 && e.fs.super.FeatureIncompat&IncompatLargeDir == 0 || logical > 1<<28-1 {
 		return dirBlock{}, fmt.Errorf("directory of %d bytes: %w", size, ErrFull)
 	}
-	group, _ := e.fs.geo.Place(dir.number)
-	r := request{goal: e.fs.geo.GroupStart(group), want: 1, end: dir.lastBlock()}
+	number, err := e.appendBlock(dir, logical)
+	if err != nil {
+		return dirBlock{}, err
+	}
+	e.setSize(dir, size)
+	return dirBlock{logical: logical, number: number, bytes: e.fresh(number)}, nil
+}
+
+// appendBlock gives a file one more block, near the one before.
+func (e *Editor) appendBlock(n *node, logical uint64) (uint64, error) {
+	group, _ := e.fs.geo.Place(n.number)
+	r := request{goal: e.fs.geo.GroupStart(group), want: 1, end: n.lastBlock()}
 	if logical > 0 {
-		for last, err := range e.fs.runs(dir, logical-1) {
+		for last, err := range e.fs.runs(n, logical-1) {
 			if err != nil {
-				return dirBlock{}, err
+				return 0, err
 			}
 			r.goal = last.Physical + last.Length
 		}
 	}
 	number, _, err := e.allocate(r)
 	if err != nil {
-		return dirBlock{}, err
+		return 0, err
 	}
-	if err := e.addSectors(dir, 1); err != nil {
-		return dirBlock{}, err
+	if err := e.addSectors(n, 1); err != nil {
+		return 0, err
 	}
-	if err := e.appendRun(dir, Run{Logical: logical, Physical: number, Length: 1}); err != nil {
-		return dirBlock{}, err
-	}
-	e.setSize(dir, size)
-	return dirBlock{logical: logical, number: number, bytes: e.fresh(number)}, nil
+	return number, e.appendRun(n, Run{Logical: logical, Physical: number, Length: 1})
 }
 
 // newDir fills a new directory with "." and "..".

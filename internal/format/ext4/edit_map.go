@@ -99,9 +99,14 @@ func (e *Editor) appendExtent(n *node, r Run) (done uint64, err error) {
 		return done, err
 	}
 	done = min(r.Length, maxInitExtent)
+	length := done
+	if r.Unwritten {
+		done = min(r.Length, maxInitExtent-1)
+		length = done + maxInitExtent
+	}
 	entry := make([]byte, extentSize)
 	hi, lo := split(r.Physical)
-	encode(entry, &Extent{Block: uint32(r.Logical), Length: uint16(done), StartHi: uint16(hi), StartLo: lo})
+	encode(entry, &Extent{Block: uint32(r.Logical), Length: uint16(length), StartHi: uint16(hi), StartLo: lo})
 
 	level := len(path) - 1
 	for level >= 0 && path[level].Entries == path[level].Max {
@@ -129,7 +134,7 @@ func (e *Editor) extendLast(n *node, leaf mapNode, r Run) (done uint64, err erro
 	if r.Logical < last.Logical+last.Length {
 		return 0, corrupt("extent behind logical block %d", r.Logical)
 	}
-	if last.Unwritten || last.Logical+last.Length != r.Logical || last.Physical+last.Length != r.Physical {
+	if last.Unwritten || r.Unwritten || last.Logical+last.Length != r.Logical || last.Physical+last.Length != r.Physical {
 		return 0, nil
 	}
 	if done = min(r.Length, maxInitExtent-last.Length); done == 0 {

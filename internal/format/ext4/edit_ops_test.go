@@ -205,12 +205,13 @@ type opMaker struct {
 
 func newOpMaker(seed uint64, blockSize, largest int64) *opMaker {
 	return &opMaker{
-		r: rand.New(rand.NewPCG(seed, 7)), blockSize: blockSize, largest: largest, xattrs: int(blockSize) / 2,
+		r: rand.New(rand.NewPCG(seed, 7)), blockSize: blockSize, largest: largest, xattrs: int(min(blockSize, 4096)) / 2,
 		dirs: []string{""}, files: make(map[string]op),
 	}
 }
 
 func (m *opMaker) make(n int) []op {
+	m.ops = nil
 	for range n {
 		m.one()
 	}
@@ -235,6 +236,15 @@ func (m *opMaker) one() {
 		delete(m.files, path)
 	default:
 		m.removeAll()
+	}
+}
+
+// forget makes the files that are there ones that nobody can link to, as the
+// Editor does not know them.
+func (m *opMaker) forget() {
+	for path, o := range m.files {
+		o.Do = "before"
+		m.files[path] = o
 	}
 }
 
@@ -353,7 +363,7 @@ func (m *opMaker) id() uint32 {
 func (m *opMaker) link() {
 	from := m.anyFile()
 	path := m.path()
-	if path == from {
+	if path == from || m.files[from].Do != "put" {
 		return
 	}
 	m.add(op{Do: "link", Path: path, From: from})
