@@ -158,8 +158,7 @@ func (p *planner) makeAll(d prism.AdditionalDir, at, why string) (string, error)
 			return "", err
 		}
 	}
-	p.put(at, tree.NewDir(tree.Mode(d.NewDirPermissions.Value)), why)
-	return at, nil
+	return at, p.put(at, tree.NewDir(tree.Mode(d.NewDirPermissions.Value)), why)
 }
 
 func permissions(m prism.Mode, other tree.Mode) tree.Mode {
