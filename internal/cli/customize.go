@@ -75,7 +75,7 @@ func (f *targetFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.format, "output-image-format", "", "its format, else that of the base (raw, qcow2, vhd, vhd-fixed, vhdx)")
 	flags.StringArrayVar(&f.partitions, "partition", nil, "which of several root or /usr partitions: a number, PARTUUID or label")
 	flags.BoolVar(&f.inPlace, "in-place", false, "change the base itself")
-	flags.BoolVarP(&f.force, "force", "f", false, "replace an image that exists")
+	flags.BoolVarP(&f.force, "force", "f", false, "write the image although the checks say that it will not work")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 }
 
@@ -247,7 +247,7 @@ func (j *job) checkOutput() error {
 	case sameFile(j.base, j.output.Path):
 		return &advised{errors.New("the output is the base"), "--in-place changes the base itself"}
 	}
-	return j.checkReplace()
+	return nil
 }
 
 func (j *job) write(ctx context.Context, from *disk.Disk, plan *customize.Plan) error {
@@ -358,14 +358,6 @@ func (j *job) print(p *customize.Plan, done string) error {
 	}
 	_, err := fmt.Fprintf(j.env.Stdout, "%s %s, %d changes\n", done, j.env.show(image), len(r.Changes))
 	return err
-}
-
-// checkReplace refuses to replace what exists, unless it was asked for.
-func (j *job) checkReplace() error {
-	if _, err := os.Lstat(j.output.Path); err != nil || j.flags.force {
-		return nil
-	}
-	return &advised{fmt.Errorf("%s exists already", j.env.show(j.output.Path)), "--force replaces it"}
 }
 
 // sameFile reports whether two paths lead to one file.
