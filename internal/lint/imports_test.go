@@ -52,10 +52,13 @@ var layers = []layer{
 	}, "decides, does not do"},
 	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
+	{"internal/preflight", []string{
+		"internal/extension", "internal/image", "internal/report", "internal/signature", "internal/tree", "internal/unit", "internal/verdict",
+	}, "reads a root, decides, does not do"},
 	{"internal/unit", []string{"internal/extension", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/selinux", []string{"internal/tree", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},
-	{"internal/config", []string{"internal/ini", "internal/extension", "internal/version", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
+	{"internal/config", []string{"internal/ini", "internal/spelling", "internal/extension", "internal/version", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 	{"internal/repart", []string{"internal/ini", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 }
 

@@ -41,7 +41,7 @@ const maxHostname = 64
 func (d *decoder) checkHostname(h Text) {
 	switch {
 	case h.Value == "":
-	case !regexp.MustCompile("^"+label+`(\.`+label+")*$").MatchString(h.Value):
+	case !regexp.MustCompile("^" + label + `(\.` + label + ")*$").MatchString(h.Value):
 		d.add(h.Pos, "a hostname has letters, digits, dashes, and dots between", "os.hostname: %q is no hostname", h.Value)
 	case len(h.Value) > maxHostname:
 		d.add(h.Pos, "", "os.hostname: %d bytes, Linux takes %d", len(h.Value), maxHostname)

@@ -117,7 +117,7 @@ func (l *Log) ReadAt(p []byte, at int64) (n int, err error) {
 				err = io.EOF
 			}
 		} else {
-			part = p[n:l.untouched(at+int64(n), at+int64(len(p)))-at]
+			part = p[n : l.untouched(at+int64(n), at+int64(len(p)))-at]
 			k, err = l.disk.ReadAt(part, at+int64(n))
 		}
 		n += k
