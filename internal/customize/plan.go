@@ -27,6 +27,9 @@ type Plan struct {
 	// Notes are what is worth knowing, Warnings what will surprise somebody.
 	Notes    []string
 	Warnings []string
+
+	system     system
+	configured []prism.Overlay // the overlays of the config
 }
 
 // New decides what a config changes in a base. It reads the sources that the
@@ -85,7 +88,7 @@ func newPlanner(b *Base, cfg *prism.Config) (*planner, error) {
 
 // plan returns the result, having seen that all of it can be carried out.
 func (p *planner) plan() (*Plan, error) {
-	result := &Plan{Base: p.base, Root: p.root, Edits: p.root.Edits(), Notes: p.notes, Warnings: p.warnings}
+	result := &Plan{Base: p.base, Root: p.root, Edits: p.root.Edits(), Notes: p.notes, Warnings: p.warnings, system: p.system, configured: p.cfg.OS.Overlays}
 	for _, e := range result.Edits {
 		m := p.base.mountOf(e.Path)
 		if m.Why != nil {
