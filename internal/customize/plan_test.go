@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -451,8 +452,8 @@ os:
 	}
 }
 
-// TestSameBytes applies a plan twice, from sources with other times and modes
-// of directories.
+// TestSameBytes applies a plan twice, to sources of which the second have other
+// times, and holes where the first have zeros.
 func TestSameBytes(t *testing.T) {
 	disk := system(t)
 	config := `
@@ -462,10 +463,42 @@ os:
   additionalDirs: [{source: d, destination: /var/lib/d}]
   services: {enable: [web]}
 `
+	text := strings.Repeat("text", 10000) + strings.Repeat("\x00", 1<<20) + "end"
 	var sums [][32]byte
-	for range 2 {
-		_, out := apply(t, disk, config, files{"f": strings.Repeat("text", 10000), "d/x/y": "y", "d/a": "a"})
+	for _, holes := range []bool{false, true} {
+		dir := t.TempDir()
+		for name, text := range (files{"f": text, "d/x/y": "y", "d/a": "a"}) {
+			write(t, filepath.Join(dir, name), name, text)
+		}
+		if holes {
+			f, err := os.Create(filepath.Join(dir, "f"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.WriteAt([]byte(text[:40000]), 0)
+			f.WriteAt([]byte("end"), int64(len(text)-3))
+			f.Close()
+		}
+		cfg, err := prism.Parse([]byte(config), "c.yaml", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := open(t, disk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := customize.New(t.Context(), b, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := memory(bytes.Clone(disk))
+		if err := plan.Apply(t.Context(), out); err != nil {
+			t.Fatal(err)
+		}
 		sums = append(sums, sha256.Sum256(out))
+		if got := listing(t, out, "usr/bin/f"); len(got) != 1 || got[0] != fmt.Sprintf("usr/bin/f file 0755 0:0 %q", text) {
+			t.Error("the file is another one")
+		}
 	}
 	if sums[0] != sums[1] {
 		t.Error("the same plan gives other bytes")
