@@ -137,7 +137,10 @@ func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 	if err := d.readLogical(); err != nil {
 		return nil, err
 	}
-	return d.t, d.checkOverlaps()
+	if err := d.checkOverlaps(); err != nil {
+		return nil, err
+	}
+	return d.t, nil
 }
 
 // disk is a disk while its table is read.
