@@ -210,3 +210,6 @@ func (w whole) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// File returns the open file, nil if the image was not opened by path.
+func (m *Image) File() *os.File { return m.file }

@@ -80,8 +80,7 @@ func (c *checker) claimHead(number uint32) {
 
 // readBitmap returns the bytes of a bitmap that hold count bits, after a look at
 // the checksum.
-func (c *checker) readBitmap(number uint64, count uint32, sum uint32) ([]byte, error) {
-	f := c.fs
+func (f *FS) readBitmap(number uint64, count uint32, sum uint32) ([]byte, error) {
 	b, err := f.block(number)
 	if err != nil || !f.super.checksums() {
 		return b, err
@@ -153,7 +152,7 @@ func (c *checker) blockBitmap(g group) error {
 		}
 		return nil
 	}
-	b, err := c.readBitmap(g.blockBitmap, geo.ClustersPerGroup, g.blockSum)
+	b, err := c.fs.readBitmap(g.blockBitmap, geo.ClustersPerGroup, g.blockSum)
 	if err != nil {
 		return c.untidy(place, fmt.Errorf("block bitmap: %w", err))
 	}

@@ -15,7 +15,7 @@ func (c *checker) inodeTable(g group) error {
 	free := geo.InodesPerGroup
 	var dirs uint32
 	if g.flags&GroupInodeUninit == 0 {
-		b, err := c.readBitmap(g.inodeBitmap, geo.InodesPerGroup, g.inodeSum)
+		b, err := c.fs.readBitmap(g.inodeBitmap, geo.InodesPerGroup, g.inodeSum)
 		if err != nil {
 			// Without the bitmap all inodes with a link count as used.
 			if err := c.bad(place, fmt.Errorf("inode bitmap: %w", err)); err != nil {
