@@ -56,6 +56,9 @@ var layers = []layer{
 	}, "decides, does not do"},
 	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
+	{"internal/preflight", []string{
+		"internal/extension", "internal/image", "internal/report", "internal/signature", "internal/tree", "internal/unit", "internal/verdict",
+	}, "reads a root, decides, does not do"},
 	{"internal/unit", []string{"internal/extension", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/selinux", []string{"internal/tree", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},
