@@ -27,7 +27,7 @@ var layers = []layer{
 	{"internal/hexdump", nil, "words"},
 	{"internal/pages", nil, "knows bytes only"},
 	{"internal/disk", []string{
-		"internal/format/", "internal/probe", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
+		"internal/format/", "internal/probe", "internal/pages", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
 	}, "knows containers, changes nothing in them"},
 	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
 	{"internal/linux/", nil, "the system's own words, none of ours"},
