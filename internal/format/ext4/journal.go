@@ -63,6 +63,7 @@ type journalLog struct {
 	seed     Seed
 	first    uint32 // first block of the ring
 	end      uint32 // behind its last
+	fast     bool   // fast commits have blocks behind the ring
 	start    uint32
 	sequence uint32
 	stop     uint32            // the first sequence that was not committed
@@ -127,6 +128,7 @@ func (f *FS) openLog() (*journalLog, error) {
 		}
 		if l.end >= fast && l.end-fast >= minJournalBlocks {
 			l.end -= fast
+			l.fast = true
 		}
 	}
 	if l.first == 0 || l.first >= l.end || l.start != 0 && (l.start < l.first || l.start >= l.end) {
@@ -362,7 +364,7 @@ func (l *journalLog) revoke(b []byte, sequence uint32) error {
 // noFastCommits wants no changes in the short form behind the ring, which only
 // the kernel can apply.
 func (l *journalLog) noFastCommits() error {
-	if !l.has(journalFastCommits) {
+	if !l.fast {
 		return nil
 	}
 	b, err := l.block(l.end + 1)
