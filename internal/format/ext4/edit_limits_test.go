@@ -297,7 +297,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 		{"append only replaced", e.Put("more/appended", regular("y")), fs.ErrPermission},
 		{"casefold", e.Put("fold/x", regular("x")), fault.ErrUnsupported},
 		{"encrypted", e.Put("secret/x", regular("x")), fault.ErrUnsupported},
-		{"large attribute", e.Put("x", large), ext4.ErrFull},
+		{"large attribute", e.Put("x", large), ext4.ErrLimit},
 		{"strange attribute", e.Put("x", strange), fault.ErrUnsupported},
 		{"broken ACL", e.Put("x", broken), fs.ErrInvalid},
 		{"no content", e.Put("x", &tree.Inode{Mode: tree.TypeRegular}), fs.ErrInvalid},

@@ -26,8 +26,6 @@ const (
 	journalCSum2       = 0x08
 	journalCSum3       = 0x10
 	journalFastCommits = 0x20
-
-	journalChecksumV1 = 0x01 // of journalCompat
 )
 
 // The types of blocks, and what is in them.
@@ -115,6 +113,7 @@ func (f *FS) openLog() (*journalLog, error) {
 	if word(4) == journalSuperV1 {
 		l.features = 0
 	} else if word(journalCompat) != 0 {
+		// There is one: checksums as before jbd2 had its own.
 		return nil, unsupported("journal with features %#x", word(journalCompat))
 	}
 	const known = journalRevokes | journal64Bit | journalAsync | journalCSum2 | journalCSum3 | journalFastCommits
