@@ -42,9 +42,8 @@
 // what is read is then the state before the journal), contents and names of
 // encrypted files (fault.ErrUnsupported), file systems whose features have a bit
 // we do not know or that are a journal alone, and the order of names in
-// case-folded directories, which depends on Unicode tables; for the Editor, the
-// small ways in which the kernel saves room (it makes no inline data, and a file
-// of an inline directory that gets too large moves it into a block).
+// case-folded directories, which depends on Unicode tables; for the Editor, new
+// inline data: what it makes lies in blocks.
 //
 // Source: Linux Documentation/filesystems/ext4, fs/ext4, fs/jbd2 and fs/quota; e2fsprogs
 // lib/ext2fs for what mke2fs and e2fsck make of it.

@@ -250,3 +250,47 @@ func TestProjects(t *testing.T) {
 		}
 	}
 }
+
+// TestSameHash splits a leaf in the middle of names with one hash. They were
+// looked for, with the hash function and seed that makeImage has.
+func TestSameHash(t *testing.T) {
+	var names []string
+	for _, end := range []string{"cadaddbbadbaaaaa", "acbadcabbabdaaaa", "aacddcdbdccabaaa", "dddccbabbbbbbaaa"} {
+		names = append(names, strings.Repeat("c", 224)+end)
+	}
+	for _, args := range []string{"-t ext4 -b 1024", "-t ext4 -b 1024 -O ^metadata_csum", "-t ext2 -b 1024"} {
+		image := makeImage(t, "9M", args, "")
+		e := editImage(t, image)
+		must(t, e.Put("dir", tree.NewDir(0o755)))
+		put := func(name string) {
+			t.Helper()
+			must(t, e.Put("dir/"+name, &tree.Inode{Mode: tree.TypeFIFO | 0o600}))
+		}
+		for _, name := range names {
+			put(name)
+		}
+		put(strings.Repeat("x", 250))
+		put(strings.Repeat("y", 250))
+		must(t, e.Commit())
+		f := openImage(t, image)
+		wantSound(t, image, f)
+		if out := run(t, "debugfs", "-R", "htree_dump /dir", image); !strings.Contains(out, "Hash 0x07dc1cc5 (**)") {
+			t.Errorf("%s: no leaf goes on with a hash: %s", args, out)
+		}
+		for _, name := range names {
+			if _, err := f.Lstat("dir/" + name); err != nil {
+				t.Errorf("%s: %v", args, err)
+			}
+			inMount(t, image, "ro,noload", "test -p dir/"+name)
+			must(t, e.Remove("dir/"+name))
+			put(name)
+		}
+		must(t, e.Commit())
+		wantSound(t, image, openImage(t, image))
+		for _, name := range names {
+			must(t, e.Remove("dir/"+name))
+		}
+		must(t, e.Commit())
+		wantSound(t, image, openImage(t, image))
+	}
+}
