@@ -331,6 +331,13 @@ func TestFSView(t *testing.T) {
 	if b, err := fs.ReadFile(e.FS(), "link"); err != nil || string(b) != "other" {
 		t.Errorf("ReadFile = %q, %v", b, err)
 	}
+	labelled, err := e.FS().Inode("dir/file")
+	must(t, err)
+	labelled.PutXattr("security.selinux", []byte("label"))
+	must(t, e.Set("dir/file", labelled))
+	if file, err := e.FS().Inode("dir/file"); err != nil || len(file.Xattrs) != 1 || file.Mode != tree.TypeRegular|0o644 || !file.ModTime.Equal(editTime) {
+		t.Errorf("Inode = %+v, %v", file, err)
+	}
 	if err := fstest.TestFS(e.FS(), "dir/file", "link", "lost+found"); err != nil {
 		t.Error(err)
 	}
