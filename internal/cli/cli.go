@@ -20,7 +20,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sextant/internal/journal"
 	"sextant/internal/keys"
+	"sextant/internal/settings"
+	"sextant/internal/stock"
 )
 
 // Env is the world around a command, so that tests can give another one.
@@ -57,7 +60,29 @@ func Run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return Main(ctx, System(), os.Args[1:])
+	env := System()
+	if _, ok := stock.Class(os.Args[0]); ok {
+		return stock.Main(ctx, env.stock(os.Args[0]), os.Args[1:])
+	}
+	return Main(ctx, env, os.Args[1:])
+}
+
+// stock returns the world for a program that is called by one of systemd's names.
+func (env Env) stock(name string) stock.Env {
+	return stock.Env{
+		Name: name, Stdout: env.Stdout, Stderr: env.Stderr,
+		Dir: env.Dir, Environ: env.Environ, InJournal: env.inJournal(),
+	}
+}
+
+// inJournal reports whether standard error ends in the journal.
+func (env Env) inJournal() bool {
+	f, ok := env.Stderr.(*os.File)
+	if !ok {
+		return false
+	}
+	stream, _ := settings.Environment(env.Environ).Lookup("JOURNAL_STREAM")
+	return journal.IsStream(f, stream)
 }
 
 // Main runs the command that args name, without the program's own name, and
@@ -81,7 +106,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 func newRoot(env Env) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "sextant",
-		Short:         "Build, sign and check systemd system extensions",
+		Short:         "Build, sign, check and merge systemd system extensions",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -94,7 +119,9 @@ func newRoot(env Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env),
-		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env), newVersion(env))
+		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env),
+		newCustomize(env), newInstall(env),
+		newMerge(env), newUnmerge(env), newRefresh(env), newStatus(env), newList(env), newVersion(env))
 	return root
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -100,14 +99,26 @@ func checkScope(key string, release Release) error {
 }
 
 // CheckName returns an error unless systemd would take name as the name of an
-// extension image (src/shared/discover-image.c, image_name_is_valid).
+// extension image, with a release file of the same name.
 func CheckName(name string) error {
+	if err := CheckImageName(name); err != nil {
+		return err
+	}
+	if n := len(ReleasePrefix) + len(name); n > 255 {
+		return fmt.Errorf("image name %.20q… has %d bytes, its release file can hold %d", name, len(name), 255-len(ReleasePrefix))
+	}
+	return nil
+}
+
+// CheckImageName is CheckName for an image whose release file may have a shorter
+// name (src/shared/discover-image.c, image_name_is_valid).
+func CheckImageName(name string) error {
 	switch {
 	case name == "" || name == "." || name == "..":
 		return fmt.Errorf("image name %q is reserved", name)
 	case !utf8.ValidString(name):
 		return fmt.Errorf("image name %q is not UTF-8", name)
-	case strings.ContainsFunc(name, unicode.IsControl):
+	case strings.ContainsFunc(name, isControl):
 		return fmt.Errorf("image name %q contains a control character", name)
 	case strings.Contains(name, "/"):
 		return fmt.Errorf("image name %q contains a slash", name)
@@ -116,8 +127,9 @@ func CheckName(name string) error {
 	case strings.HasPrefix(name, ".sysupdate."):
 		return fmt.Errorf("image name %q starts with .sysupdate., which systemd skips", name)
 	}
-	if n := len(ReleasePrefix) + len(name); n > 255 {
-		return fmt.Errorf("image name %.20q… has %d bytes, its release file can hold %d", name, len(name), 255-len(ReleasePrefix))
-	}
 	return nil
 }
+
+// isControl reports whether r is a control character of ASCII. Systemd takes
+// those beyond.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }

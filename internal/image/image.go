@@ -5,7 +5,14 @@
 //	                    └─ file system ┘
 //
 // An Image is read-only and reads what it is asked for, so looking into a large
-// one is cheap.
+// one is cheap. Files are read, not mapped into memory: one that becomes shorter
+// meanwhile is an error that wraps io.ErrUnexpectedEOF.
+//
+// Whatever is in an image, Verify needs at most 64 MiB of memory and 8 KiB for
+// each name in it, and less than half a minute for each GiB of the image and of
+// its compressed data. Names are limited by the size of the image, and to four
+// millions in SquashFS, whose metadata is compressed; compressed data of EROFS is
+// decoded up to 64 GiB and the size of the image.
 package image
 
 import (
@@ -109,11 +116,17 @@ func openFile(f *os.File) (*Image, error) {
 	return Read(f, size)
 }
 
+// The errors about bytes that are no image.
+var (
+	errEmpty   = fmt.Errorf("is empty: %w", fault.ErrCorrupt)
+	errUnknown = fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
+)
+
 // Read opens an image of size bytes. Bytes that are neither a partition table
 // nor a file system wrap fault.ErrCorrupt.
 func Read(r io.ReaderAt, size int64) (*Image, error) {
 	if size == 0 {
-		return nil, fmt.Errorf("is empty: %w", fault.ErrCorrupt)
+		return nil, errEmpty
 	}
 	m := &Image{r: whole{r}, Size: size}
 	table, problems, err := gpt.Read(r, size)
@@ -126,7 +139,7 @@ func Read(r io.ReaderAt, size int64) (*Image, error) {
 		return nil, err
 	}
 	if _, kindErr := recognise(r, size); kindErr != nil {
-		return nil, fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
+		return nil, errUnknown
 	}
 	m.Parts = []Part{{Span: span.Span{Length: size}}}
 	return m, nil
@@ -197,3 +210,6 @@ func (w whole) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, err
 }
+
+// File returns the open file, nil if the image was not opened by path.
+func (m *Image) File() *os.File { return m.file }

@@ -3,7 +3,6 @@ package image
 import (
 	"sextant/internal/dps"
 	"sextant/internal/extension"
-	"sextant/internal/format/gpt"
 	"sextant/internal/policy"
 	"sextant/internal/verdict"
 )
@@ -57,13 +56,13 @@ func (v *verifier) inForce() policy.Policy {
 // under the policy. What it would not use is taken out of the image.
 func (v *verifier) judge(p policy.Policy) error {
 	if v.m.Table == nil {
-		used, err := p.JudgeBare(v.bare())
+		used, err := p.JudgeBare(v.m.bare())
 		if err == nil && !used {
 			v.add(verdict.PartitionMissing, "image policy", "the file system is not to be used")
 		}
 		return err
 	}
-	used, err := p.Judge(v.judged(), v.opts.Systemd)
+	used, err := p.Judge(v.m.judged(), v.opts.Systemd)
 	if err != nil {
 		return err
 	}
@@ -78,39 +77,4 @@ func (v *verifier) judge(p policy.Policy) error {
 		v.add(verdict.PartitionMissing, "image policy", "neither root nor usr partition is to be used")
 	}
 	return nil
-}
-
-// judged lists the partitions as far as a policy asks.
-func (v *verifier) judged() (list []policy.Partition) {
-	for _, d := range policy.Designators() {
-		if p := v.m.find(d); p != nil && d != dps.Var { // systemd passes over /var: it belongs to one machine
-			list = append(list, policy.Partition{
-				Designator: d, Encryption: v.encryption(p),
-				ReadOnly: p.Attributes&gpt.ReadOnly != 0, GrowFS: p.Attributes&gpt.GrowFS != 0,
-			})
-		}
-	}
-	if vol := v.m.Volumes()[0]; vol.Data.Type.Designator == dps.LinuxGeneric {
-		list = append(list, policy.Partition{Designator: dps.Root, Encryption: v.encryption(vol.Data)})
-	}
-	return list
-}
-
-// bare describes a bare file system as far as a policy asks.
-func (v *verifier) bare() policy.Bare {
-	b := v.m.Beside
-	covered := b.Tree != "" && b.RootHash != "" && b.Role == dps.Root
-	return policy.Bare{
-		Encryption: v.encryption(&v.m.Parts[0]),
-		RootHash:   covered, Signature: covered && b.Signature != "",
-	}
-}
-
-// encryption tells a LUKS volume from a plain file system. LUKS does not show
-// whether there is dm-integrity below it without its header being read.
-func (v *verifier) encryption(p *Part) policy.Encryption {
-	if f, err := recognise(v.m.Section(p), p.Span.Length); err == nil && f.kind == "LUKS" {
-		return policy.LUKS
-	}
-	return policy.Plain
 }

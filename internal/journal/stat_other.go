@@ -1,0 +1,7 @@
+//go:build !linux
+
+package journal
+
+import "io/fs"
+
+func deviceAndInode(fs.FileInfo) string { return "" }

@@ -1,0 +1,77 @@
+package merge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"sextant/internal/discover"
+	"sextant/internal/dps"
+	"sextant/internal/extension"
+	"sextant/internal/fault"
+	"sextant/internal/linux/dir"
+	"sextant/internal/linux/mount"
+)
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) }
+
+// openRegular opens a regular file; anything else could keep the reader waiting.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return nil, err
+	}
+	found, err := f.Stat()
+	if err == nil && !found.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file: %w", path, fault.ErrUnsupported)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// readLimited reads all of a file, which may have so many bytes.
+func readLimited(f *os.File, limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes: %w", f.Name(), limit, fault.ErrUnsupported)
+	}
+	return raw, err
+}
+
+// lenient reports whether a release file says that its name does not matter.
+func lenient(path string) bool {
+	list, err := dir.Xattrs(path, func(name string) bool { return name == extension.StrictXattr })
+	return err == nil && len(list) == 1 && extension.Lenient(string(list[0].Value))
+}
+
+func nativeArchitecture() string { return string(dps.Native()) }
+
+// identify returns what tells the file or directory of a candidate from another.
+// It must be asked before there is a namespace, where all mounts have other
+// numbers. What counts is systemd's choice (discover-image.c, image_make).
+func identify(c discover.Candidate) (identity, error) {
+	id, err := mount.Identify(c.Path)
+	if err != nil {
+		return identity{}, err
+	}
+	i := identity{mountID: id.MountID, handleType: id.HandleType, handle: id.Handle, inode: id.Inode}
+	switch c.Kind {
+	case discover.Raw:
+		i.created, i.modified = id.Created, id.Modified
+	case discover.Directory:
+		i.created = id.Created
+	}
+	return i, nil
+}
+
+// rdevOf returns the number, major:minor, of the device that a node stands for.
+func rdevOf(found fs.FileInfo) string {
+	major, minor := mount.Device(found.Sys().(*syscall.Stat_t).Rdev)
+	return fmt.Sprintf("%d:%d", major, minor)
+}

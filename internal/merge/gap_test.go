@@ -1,0 +1,221 @@
+//go:build linux
+
+package merge_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	gotime "time"
+
+	"golang.org/x/sys/unix"
+
+	"sextant/internal/merge"
+	"sextant/internal/testenv"
+	"sextant/internal/vmtest"
+	"sextant/internal/vmtest/rootfs"
+)
+
+// watched are files of the host, of two extensions and of a mount of others.
+var watched = []string{"/usr/bin/host", "/usr/bin/a", "/usr/bin/b", "/opt/a", "/usr/local/outer", "/usr/local/in/ner/inner"}
+
+// watcher opens the watched files again and again.
+type watcher struct {
+	stop            atomic.Bool
+	rounds, missing atomic.Int64
+	last            atomic.Value
+	longest         atomic.Int64 // ns that a file was missing
+}
+
+func (w *watcher) run() {
+	since := make(map[string]gotime.Time)
+	for !w.stop.Load() {
+		for _, path := range watched {
+			fd, err := unix.Open(path, unix.O_RDONLY, 0)
+			if err == nil {
+				var b [1]byte
+				_, err = unix.Read(fd, b[:])
+				unix.Close(fd)
+			}
+			start, gone := since[path]
+			switch {
+			case err != nil && !gone:
+				since[path] = gotime.Now()
+				w.missing.Add(1)
+				last, _ := w.last.Load().(string)
+				w.last.Store(last + "; " + path + ": " + err.Error())
+			case err == nil && gone:
+				delete(since, path)
+				w.longest.Store(max(w.longest.Load(), int64(gotime.Since(start))))
+			}
+		}
+		w.rounds.Add(1)
+	}
+}
+
+// watchInSlave watches from a mount namespace that gets what the world gets.
+func (w *watcher) watchInSlave(ready chan<- error, done chan<- bool) {
+	runtime.LockOSThread() // the thread ends with the namespace
+	err := unix.Unshare(unix.CLONE_NEWNS)
+	if err == nil {
+		err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")
+	}
+	ready <- err
+	if err == nil {
+		w.run()
+	}
+	done <- true
+}
+
+func gapWorld(t *testing.T) {
+	write(t, "/usr", map[string]string{"bin/host": "host"})
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "opt/a": "a"})
+	addDirectory(t, "b", map[string]string{"usr/bin/b": "b"})
+	mountTmpfs(t, "/usr/local", "outer")
+	mountTmpfs(t, "/usr/local/in/ner", "inner")
+}
+
+// refreshWatched refreshes n times and returns what the watchers saw, the second
+// in a slave namespace.
+func refreshWatched(t *testing.T, n int, opts merge.Options) (here, slave *watcher) {
+	t.Helper()
+	opts.AlwaysRefresh, opts.Log = true, nil
+	if _, err := merge.Refresh(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	here, slave = &watcher{}, &watcher{}
+	done, ready := make(chan bool), make(chan error)
+	go func() { here.run(); done <- true }()
+	go slave.watchInSlave(ready, done)
+	if err := <-ready; err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		if _, err := merge.Refresh(t.Context(), opts); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	here.stop.Store(true)
+	slave.stop.Store(true)
+	<-done
+	<-done
+	return here, slave
+}
+
+// TestNoGap has readers look for files during refreshes, a thousand in the long
+// run.
+func TestNoGap(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	gapWorld(t)
+	before := mounts(t)
+	refreshes := 200
+	if long() {
+		refreshes = 1000
+	}
+	here, slave := refreshWatched(t, refreshes, options(t))
+	for name, w := range map[string]*watcher{"here": here, "in a slave namespace": slave} {
+		t.Logf("%s: %d rounds in %d refreshes, %d files missing", name, w.rounds.Load(), refreshes, w.missing.Load())
+		if w.missing.Load() > 0 {
+			t.Errorf("%s: %d times a file was missing, that is %v", name, w.missing.Load(), w.last.Load())
+		}
+		if w.rounds.Load() < int64(refreshes)/10 {
+			t.Errorf("%s: only %d rounds", name, w.rounds.Load())
+		}
+	}
+	if _, err := merge.Unmerge(t.Context(), options(t)); err != nil {
+		t.Error(err)
+	}
+	if after := mounts(t); after != before {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// TestGapWithUpper measures the gap where the old overlay must go first.
+func TestGapWithUpper(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	gapWorld(t)
+	opts := options(t)
+	opts.Mutable = merge.MutableYes
+	here, slave := refreshWatched(t, 50, opts)
+	for name, w := range map[string]*watcher{"here": here, "in a slave namespace": slave} {
+		t.Logf("%s: %d rounds in 50 refreshes, a file missing %d times, %v at most", name, w.rounds.Load(), w.missing.Load(), gotime.Duration(w.longest.Load()))
+	}
+}
+
+// long reports whether the long run was asked for, of the host that started the
+// machine that this may be.
+func long() bool {
+	_, err := os.Stat("/images/long")
+	return err == nil || os.Getenv("SEXTANT_TEST_LONG") != ""
+}
+
+// inKernels runs a test that needs no systemd on the kernels of the releases.
+func inKernels(t *testing.T, name string, releases ...rootfs.Release) {
+	t.Helper()
+	for _, release := range releases {
+		t.Run(release.String(), func(t *testing.T) {
+			t.Parallel()
+			vm := vmtest.New(t, release)
+			vm.Modules("dm-verity", "erofs", "overlay", "loop")
+			vm.WriteFile("/images/tests", []byte(name), 0o644)
+			if long() {
+				vm.WriteFile("/images/long", nil, 0o644)
+				vm.Timeout = gotime.Hour
+			}
+			t.Log(vm.RunTest("TestThoseInGuest").Stdout)
+		})
+	}
+}
+
+// TestThoseInGuest runs the tests that the host asks for, each in its world.
+func TestThoseInGuest(t *testing.T) {
+	vmtest.SkipOnHost(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, "-test.v", "-test.run="+read("/images/tests"))
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		fmt.Println(lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOnKernels runs what matters of the kernel on 6.1, 6.12 and 7.2.
+func TestOnKernels(t *testing.T) {
+	testenv.RequireRoot(t)
+	tests := "^(" + strings.Join([]string{"TestMergeDirectories", "TestSubmounts", "TestNoGap", "TestGapWithUpper"}, "|") + ")$"
+	inKernels(t, tests, rootfs.Trixie(), rootfs.Sid())
+	inKernels(t, strings.Replace(tests, "TestNoGap", "TestClassicGap", 1), rootfs.Bookworm())
+}
+
+// TestClassicGap measures the gap of a kernel that cannot mount beneath.
+func TestClassicGap(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	gapWorld(t)
+	here, slave := refreshWatched(t, 50, options(t))
+	for name, w := range map[string]*watcher{"here": here, "in a slave namespace": slave} {
+		t.Logf("%s: %d rounds in 50 refreshes, a file missing %d times, %v at most", name, w.rounds.Load(), w.missing.Load(), gotime.Duration(w.longest.Load()))
+	}
+}

@@ -1,0 +1,62 @@
+package merge
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// locked runs f while no other run of ours does. The lock is on the directory
+// that the workspace covers, so there is nothing to leave behind.
+func (r *run) locked(f func() error) error {
+	if err := r.k.mkdirAll(filepath.Dir(workspace), 0o755); err != nil {
+		return err
+	}
+	if err := r.k.mkdir(workspace, 0o700); err != nil {
+		return err
+	}
+	dir, err := os.Open(workspace)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		r.opts.log(Info, "Another merge is running, waiting for it.")
+		err = r.wait(dir)
+	}
+	if err != nil {
+		return &os.PathError{Op: "lock", Path: workspace, Err: err}
+	}
+	r.lock = dir
+	defer r.close()
+	return f()
+}
+
+// wait waits for the lock, or for the end of the context.
+func (r *run) wait(dir *os.File) error {
+	got := make(chan error, 1)
+	go func() {
+		for {
+			if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
+				got <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-got:
+		return err
+	case <-r.ctx.Done():
+		return r.ctx.Err()
+	}
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

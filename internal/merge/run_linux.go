@@ -1,0 +1,307 @@
+package merge
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"sextant/internal/discover"
+	"sextant/internal/extension"
+	"sextant/internal/hierarchy"
+	"sextant/internal/linux/mount"
+	"sextant/internal/version"
+)
+
+// run is one run of the engine.
+type run struct {
+	ctx    context.Context
+	opts   Options
+	k      kernel
+	report *Report
+	host   extension.Host
+
+	sites      []*site
+	candidates []discover.Candidate
+	identities map[string]identity // by path
+	layers     []*layer            // what is merged, in the order of names
+	origin     string
+
+	undo    []func() error // what takes back what was done
+	done    []func() error // what is left to do when all is done
+	kept    []*os.File     // copies of old overlays
+	space   *namespace
+	lock    *os.File            // the host's own workspace
+	anchors []*x509.Certificate // of verity.d, when they are needed
+	selinux bool
+}
+
+func newRun(ctx context.Context, opts Options) *run {
+	return &run{ctx: ctx, opts: opts, k: kernel{before: opts.before}, report: &Report{Outcome: Done}, selinux: selinuxOn()}
+}
+
+// now is what the merge is dated with.
+func (r *run) now() time.Time { return time.Now() }
+
+// Plan returns what Refresh would do, without doing it: everything is mounted
+// and checked where nobody sees it.
+func Plan(ctx context.Context, opts Options) (*Report, error) {
+	r := newRun(ctx, opts)
+	return r.report, r.locked(func() error {
+		if err := r.prepare(); err != nil {
+			return err
+		}
+		defer r.space.leave()
+		if err := r.survey(); err != nil || r.report.Outcome != Done {
+			return err
+		}
+		for _, s := range r.sites {
+			if r.wanted(s) {
+				r.report.Merged = append(r.report.Merged, s.real)
+			}
+			if s.status.Merged {
+				r.report.Unmerged = append(r.report.Unmerged, s.real)
+			}
+		}
+		return nil
+	})
+}
+
+// Merge merges the candidates. Where a hierarchy is merged already, nothing is
+// done and the outcome is AlreadyMerged. The report is there with an error too,
+// as far as it came.
+func Merge(ctx context.Context, opts Options) (*Report, error) {
+	r := newRun(ctx, opts)
+	return r.report, r.locked(func() error {
+		if err := r.recover(); err != nil {
+			return err
+		}
+		if err := r.look(); err != nil {
+			return err
+		}
+		for _, s := range r.sites {
+			if s.status.Merged {
+				r.report.Outcome, r.report.Hierarchy = AlreadyMerged, s.path
+				return nil
+			}
+		}
+		return r.replace()
+	})
+}
+
+// Refresh puts what would be merged in place of what is merged. Whatever goes
+// wrong, what was merged is merged still.
+func Refresh(ctx context.Context, opts Options) (*Report, error) {
+	r := newRun(ctx, opts)
+	return r.report, r.locked(func() error {
+		if err := r.recover(); err != nil {
+			return err
+		}
+		if err := r.look(); err != nil {
+			return err
+		}
+		return r.replace()
+	})
+}
+
+// Unmerge takes away what is merged.
+func Unmerge(ctx context.Context, opts Options) (*Report, error) {
+	r := newRun(ctx, opts)
+	return r.report, r.locked(func() error {
+		if err := r.recover(); err != nil {
+			return err
+		}
+		if err := r.look(); err != nil {
+			return err
+		}
+		return r.unmergeAll()
+	})
+}
+
+// Status returns what lies on each of the hierarchies that exist.
+func Status(ctx context.Context, opts Options) ([]hierarchy.Status, error) {
+	r := newRun(ctx, opts)
+	table, err := mount.Table()
+	if err != nil {
+		return nil, err
+	}
+	var list []hierarchy.Status
+	for _, path := range r.hierarchies() {
+		status, err := hierarchy.Look(opts.Root, opts.Class, path)
+		if err != nil {
+			return list, fmt.Errorf("hierarchy %s: %w", path, err)
+		}
+		if status.Real == "" {
+			continue
+		}
+		if err := r.foreignNow(&status, table); err != nil {
+			return list, err
+		}
+		list = append(list, status)
+	}
+	return list, nil
+}
+
+// replace makes the new overlays and puts them in place of the old ones.
+func (r *run) replace() (err error) {
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	defer r.space.leave()
+	if err := r.survey(); err != nil {
+		return err
+	}
+	switch r.report.Outcome {
+	case Skipped:
+		return nil
+	case Nothing:
+		return r.unmergeAll()
+	}
+	r.sayUsing()
+	if err := r.swapAll(); err != nil {
+		return err
+	}
+	for _, l := range r.layers {
+		r.wants(l.Name, l.release)
+	}
+	return nil
+}
+
+// wants notes what an extension wants of the service manager, which has nothing
+// to do with the system below another root.
+func (r *run) wants(name string, release extension.Release) {
+	if r.opts.Root != "" && r.opts.Root != "/" {
+		return
+	}
+	if !r.report.Units.add(release) {
+		r.opts.log(Warning, fmt.Sprintf("EXTENSION_RELOAD_MANAGER of %s is neither yes nor no, ignoring it.", name))
+	}
+}
+
+// prepare reads what must be read before there is a namespace, and makes that.
+func (r *run) prepare() (err error) {
+	if r.sites == nil {
+		if err := r.look(); err != nil {
+			return err
+		}
+	}
+	if r.candidates, err = r.opts.Images(); err != nil {
+		return err
+	}
+	slices.SortFunc(r.candidates, func(a, b discover.Candidate) int { return version.Compare(a.Name, b.Name) })
+	if err := r.readHost(); err != nil {
+		return err
+	}
+	r.identities = make(map[string]identity, len(r.candidates))
+	for _, c := range r.candidates {
+		if c.Fault != nil {
+			continue
+		}
+		if r.identities[c.Path], err = identify(c); err != nil {
+			return err
+		}
+	}
+	r.space, err = r.k.enter()
+	return err
+}
+
+// survey mounts the candidates and decides about them, and whether there is
+// anything to do.
+func (r *run) survey() error {
+	return r.space.do(func() error {
+		if err := r.mountWorkspace(); err != nil {
+			return err
+		}
+		if err := r.uncover(); err != nil {
+			return err
+		}
+		if err := r.mountLayers(); err != nil {
+			return err
+		}
+		r.chooseLayers()
+		if err := r.compare(); err != nil || r.report.Outcome != Done {
+			return err
+		}
+		return r.meetForeign()
+	})
+}
+
+// mountWorkspace covers the workspace with a tmpfs.
+func (r *run) mountWorkspace() error {
+	tree, err := r.k.newMount("tmpfs", r.opts.Class.String(), []mount.Option{{Key: "mode", Value: "0700"}}, 0)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	return r.k.attach(tree, workspace)
+}
+
+// compare says whether there is nothing to merge, or nothing new.
+func (r *run) compare() error {
+	if len(r.layers) == 0 && r.opts.mutable() == MutableNo {
+		r.report.Outcome = Nothing
+		r.sayNothing()
+		return nil
+	}
+	dirs, err := r.mutableDirs()
+	if err != nil {
+		return err
+	}
+	r.origin = r.opts.origin(r.layers, dirs)
+	for _, s := range r.sites {
+		if s.status.Origin == nil {
+			continue
+		}
+		if sameOrigin(s.status.Origin, []byte(r.origin)) && !r.opts.AlwaysRefresh {
+			r.report.Outcome = Skipped
+		}
+		break // systemd compares with the first one too
+	}
+	return nil
+}
+
+// drop leaves out an extension that was to be merged.
+func (r *run) drop(l *layer, rule string, err error) {
+	r.layers = slices.DeleteFunc(r.layers, func(other *layer) bool { return other == l })
+	for _, s := range r.sites {
+		s.parts = slices.DeleteFunc(s.parts, func(p part) bool { return p.layer == l })
+	}
+	for i, d := range r.report.Decisions {
+		if d.Image.Path == l.Path {
+			r.report.Decisions[i] = leaveOut(l.Candidate, rule, err)
+		}
+	}
+}
+
+// sayNothing and sayUsing are what systemd says.
+func (r *run) sayNothing() {
+	ignored := 0
+	for _, d := range r.report.Decisions {
+		if d.Verdict == Ignored {
+			ignored++
+		}
+	}
+	if ignored > 0 {
+		r.opts.log(Info, fmt.Sprintf("No suitable extensions found (%d ignored due to incompatible image(s)).", ignored))
+		return
+	}
+	r.opts.log(Info, "No extensions found.")
+}
+
+func (r *run) sayUsing() {
+	var files []string
+	for _, l := range r.layers {
+		files = append(files, baseName(l.Path))
+	}
+	slices.SortFunc(files, version.Compare)
+	if len(files) == 0 {
+		r.opts.log(Info, "No extensions found, proceeding in mutable mode.")
+		return
+	}
+	r.opts.log(Info, "Using extensions '"+strings.Join(files, "', '")+"'.")
+}
+
+func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }

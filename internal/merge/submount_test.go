@@ -1,0 +1,122 @@
+//go:build linux
+
+package merge_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sextant/internal/merge"
+	"sextant/internal/vmtest/rootfs"
+)
+
+// mountTmpfs mounts an empty file system with one file.
+func mountTmpfs(t *testing.T, path, file string) {
+	t.Helper()
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("other", path, "tmpfs", 0, "mode=0755"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, map[string]string{file: file})
+}
+
+// TestSubmounts carries nested mounts of others through a merge, refreshes and an
+// unmerge, with one more that comes while merged.
+func TestSubmounts(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "opt/a": "a", "usr/local/hidden": "a"})
+	mountTmpfs(t, "/usr/local", "outer")
+	mountTmpfs(t, "/usr/local/in/ner", "inner")
+	mountTmpfs(t, "/opt/data", "data")
+	write(t, "/", map[string]string{"usr/file": "below"})
+	if err := unix.Mount("/etc/os-release", "/usr/file", "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	opts := options(t)
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	before := state(t)
+	check := func() {
+		t.Helper()
+		want(t, "/usr/local/outer", "outer")
+		want(t, "/usr/local/in/ner/inner", "inner")
+		want(t, "/opt/data/data", "data")
+		want(t, "/usr/file", read("/etc/os-release"))
+	}
+	r, err := merge.Merge(t.Context(), opts)
+	must(t, r, err)
+	check()
+	want(t, "/usr/bin/a", "a")
+	merged := state(t)
+	opts.AlwaysRefresh = true
+	for range 3 {
+		r, err = merge.Refresh(t.Context(), opts)
+		must(t, r, err)
+		check()
+		if again := state(t); again != merged {
+			t.Fatalf("after a refresh:\n%s\nbefore:\n%s", again, merged)
+		}
+	}
+	mountTmpfs(t, "/usr/local/late", "late")
+	r, err = merge.Unmerge(t.Context(), opts)
+	must(t, r, err)
+	check()
+	want(t, "/usr/local/late/late", "late")
+	want(t, "/usr/bin/a", "<none>")
+	if err := unix.Unmount("/usr/local/late", 0); err != nil {
+		t.Fatal(err)
+	}
+	if after := state(t); after != before {
+		t.Errorf("after all:\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// TestSubmountsLikeSystemd compares what is mounted after systemd's merge and
+// after ours, and takes turns.
+func TestSubmountsLikeSystemd(t *testing.T) {
+	for _, release := range []rootfs.Release{rootfs.Trixie(), rootfs.Sid()} {
+		t.Run(release.String(), func(t *testing.T) {
+			if !inSystem(t, release) {
+				return
+			}
+			addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "opt/a": "a"})
+			mountTmpfs(t, "/usr/local", "outer")
+			if release.Systemd >= 262 {
+				mountTmpfs(t, "/usr/local/inner", "inner")
+			}
+			mountTmpfs(t, "/opt/data", "data")
+			stock(t, "unmerge")
+			before := mounts(t)
+			stock(t, "merge")
+			theirs := mounts(t)
+			stock(t, "unmerge")
+			opts := options(t)
+			r, err := merge.Merge(t.Context(), opts)
+			must(t, r, err)
+			if ours := mounts(t); ours != theirs {
+				t.Errorf("we:\n%s\nsystemd:\n%s", ours, theirs)
+			}
+			stock(t, "unmerge")
+			if again := mounts(t); again != before {
+				t.Errorf("systemd's unmerge of ours:\n%s\nbefore:\n%s", again, before)
+			}
+			stock(t, "merge")
+			r, err = merge.Unmerge(t.Context(), opts)
+			must(t, r, err)
+			if again := mounts(t); again != before {
+				t.Errorf("our unmerge of systemd's:\n%s\nbefore:\n%s", again, before)
+			}
+			if !strings.Contains(before, "/usr/local ") {
+				t.Error("no sub-mount to begin with")
+			}
+		})
+	}
+}

@@ -1,0 +1,148 @@
+//go:build linux
+
+package merge_test
+
+import (
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sextant/internal/dps"
+	"sextant/internal/imagetest"
+	"sextant/internal/imagetest/disk"
+	"sextant/internal/keys"
+	"sextant/internal/merge"
+	"sextant/internal/policy"
+	"sextant/internal/vmtest"
+	"sextant/internal/vmtest/rootfs"
+)
+
+// content is the tree of an extension that fits everywhere, with one tool.
+func content(name string, prefix string) imagetest.Builder {
+	b := imagetest.NewBuilder()
+	b.File(prefix+"/bin/"+name, 0o755, name)
+	b.File(prefix+"/lib/extension-release.d/extension-release."+name, 0o644, "ID=_any\n")
+	return b
+}
+
+// signedImages makes one image of each kind, and the certificate that is trusted.
+func signedImages(t *testing.T) (images map[string][]byte, certificate []byte) {
+	t.Helper()
+	ours, theirs := disk.Generate(t, keys.RSA2048, "ours"), disk.Generate(t, keys.RSA2048, "theirs")
+	images = make(map[string][]byte)
+	add := func(name, prefix string, r disk.Recipe) disk.Disk {
+		r.Files = content(name, prefix).Tree
+		d := r.Make(t)
+		images[name+".raw"] = d.Bytes
+		return d
+	}
+	add("good", "/usr", disk.Recipe{Signature: disk.SignedBy(t, ours)})
+	add("goodusr", "", disk.Recipe{Role: dps.Usr, Signature: disk.SignedBy(t, ours)})
+	add("stranger", "/usr", disk.Recipe{Signature: disk.SignedBy(t, theirs)})
+	add("hashed", "/usr", disk.Recipe{})
+	add("plain", "/usr", disk.Recipe{NoHash: true})
+	tampered := add("tampered", "/usr", disk.Recipe{Signature: disk.SignedBy(t, ours)})
+	start, _ := tampered.Part(1)
+	tampered.Bytes[start+4095] ^= 1 // in the block of the superblock, which the mount reads
+	return images, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.Certificate.Raw})
+}
+
+func TestVerity(t *testing.T) {
+	images, certificate := signedImages(t)
+	for _, release := range rootfs.Releases() {
+		t.Run(release.String(), func(t *testing.T) {
+			t.Parallel()
+			vm := vmtest.New(t, release)
+			vm.Modules("dm-verity", "erofs", "overlay", "loop")
+			for name, b := range images {
+				vm.WriteFile("/images/"+name, b, 0o644)
+			}
+			vm.WriteFile("/images/ours.crt", certificate, 0o644)
+			result := vm.RunTest("TestVerityInGuest")
+			t.Log(result.Stdout)
+		})
+	}
+}
+
+func TestVerityInGuest(t *testing.T) {
+	vmtest.SkipOnHost(t)
+	if !inSmallWorld(t) {
+		return
+	}
+	entries, err := os.ReadDir("/images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".raw") {
+			if err := os.Symlink("/images/"+e.Name(), "/var/lib/extensions/"+e.Name()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(t, "/etc/verity.d", map[string]string{"ours.crt": read("/images/ours.crt")})
+	if _, err := merge.Unmerge(t.Context(), options(t)); err != nil {
+		t.Fatal(err)
+	}
+	before := state(t)
+	strict := policy.SysextStrict()
+	for _, c := range []struct {
+		name   string
+		change func(*merge.Options)
+		merged []string
+	}{
+		{"default", func(*merge.Options) {}, []string{"good", "goodusr", "hashed", "plain", "stranger"}},
+		{"strict", func(o *merge.Options) { o.Policy = &strict }, []string{"good", "goodusr"}},
+		{"require signed", func(o *merge.Options) { o.RequireSigned = true }, []string{"good", "goodusr"}},
+		{"kernel only", func(o *merge.Options) { o.Policy, o.Verity.NoUserspace = &strict, true }, nil},
+	} {
+		opts := options(t)
+		c.change(&opts)
+		opts.AlwaysRefresh = true
+		r, err := merge.Refresh(t.Context(), opts)
+		must(t, r, err)
+		var merged []string
+		for _, d := range r.Decisions {
+			if d.Verdict == merge.Merged {
+				merged = append(merged, d.Image.Name)
+			}
+		}
+		if !slices.Equal(merged, c.merged) {
+			t.Errorf("%s: merged %q, want %q", c.name, merged, c.merged)
+		}
+		for _, name := range c.merged {
+			want(t, "/usr/bin/"+name, name)
+		}
+		mappers, _ := filepath.Glob("/sys/block/dm-*")
+		t.Logf("%s: %d devices", c.name, len(mappers))
+	}
+	if after := state(t); after != before {
+		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
+	}
+	noDevices(t)
+}
+
+// noDevices fails where a block device of an extension is left. The kernel takes
+// a moment to clear them.
+func noDevices(t *testing.T) {
+	t.Helper()
+	var list []string
+	for range 100 {
+		list = nil
+		files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+		for _, file := range files {
+			if backing := read(file); strings.Contains(backing, "/var/lib/extensions/") || strings.HasPrefix(backing, "/images/") {
+				list = append(list, file+": "+backing)
+			}
+		}
+		mappers, _ := filepath.Glob("/sys/block/dm-*")
+		if list = append(list, mappers...); len(list) == 0 {
+			return
+		}
+		pause()
+	}
+	t.Errorf("devices left: %q", list)
+}
