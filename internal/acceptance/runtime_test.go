@@ -65,6 +65,29 @@ settle
 trace end
 `
 
+// overVarlink asks our program through systemd's socket, as root and as nobody.
+const overVarlink = `
+systemctl start systemd-sysext.socket
+ask() { timeout 60 "$@" 2>&1 | tr -d '\n' || true; echo; }
+call="varlinkctl call /run/systemd/io.systemd.sysext io.systemd.sysext"
+echo "varlink list: $(ask ${call/call/call --more}.List '{}')"
+echo "varlink merge: $(ask $call.Merge '{}')"
+echo "varlink tool: $(ask custom-tool)"
+echo "varlink nobody: $(ask setpriv --reuid 65534 $call.Unmerge '{}')"
+echo "varlink unmerge: $(ask $call.Unmerge '{}')"
+echo "varlink server: $(journalctl -b -q -o cat -u 'systemd-sysext@*' _COMM=sextant | tr '\n' ' ')"
+`
+
+// inTurn times both programs with one signed image. It prints; nothing is
+// asserted of it.
+const inTurn = `
+TIMEFORMAT=%R
+for program in systemd-sysext sextant systemd-sysext sextant systemd-sysext sextant; do
+	echo "time of $program: $( { time { $program merge; $program unmerge; } >/dev/null 2>&1; } 2>&1 )"
+	settle
+done
+`
+
 // TestStrictAtBoot boots with this program in systemd-sysext.service and a rule
 // that only signed images count: the good one is merged, and the wrong
 // certificate, the tampered, the unsigned image and the directory are refused.
@@ -77,7 +100,9 @@ func TestStrictAtBoot(t *testing.T) {
 			root := rootHash(t, sextant(t, dir, "build", "--json"))
 			vm := vmtest.New(t, release)
 			vm.CopyIn(released(t), "/usr/bin/sextant")
-			vm.CopyIn(filepath.Join("..", "..", "units", "systemd-sysext.service"), "/etc/systemd/system/systemd-sysext.service")
+			for _, unit := range []string{"systemd-sysext.service", "systemd-sysext@.service"} {
+				vm.CopyIn(filepath.Join("..", "..", "units", unit), "/etc/systemd/system/"+unit)
+			}
 			vm.Symlink("/etc/systemd/system/systemd-sysext.service", "/etc/systemd/system/sysinit.target.wants/systemd-sysext.service")
 			vm.WriteFile("/etc/sextant/merge.conf", []byte("[Merge]\nRequireSigned=yes\n"), 0o644)
 			vm.CopyIn(filepath.Join(dir, "verity_cert.crt"), "/etc/verity.d/verity_cert.crt")
@@ -85,9 +110,15 @@ func TestStrictAtBoot(t *testing.T) {
 			vm.CopyIn(good, "/var/lib/extensions/custom-tools.raw")
 			copyBad(t, vm, dir)
 
-			r := vm.MustRun(bootedStrict + handedOver)
+			r := vm.MustRun(bootedStrict + handedOver + overVarlink + inTurn)
 			checkStrict(t, r, root)
 			checkTurns(t, r)
+			checkVarlink(t, r)
+			for line := range strings.Lines(r.Stdout) {
+				if strings.HasPrefix(line, "time of ") {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
 		})
 	}
 }
@@ -158,6 +189,22 @@ func checkTurns(t *testing.T, r *vmtest.Result) {
 	for _, name := range []string{"after-ours", "end"} {
 		if got := string(readFile(t, filepath.Join(r.Dir, name))); got != clean {
 			t.Errorf("%s: what stays is\n%s\nwant\n%s", name, got, clean)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", r.Stdout, r.Stderr)
+	}
+}
+
+// checkVarlink looks at what the service answered.
+func checkVarlink(t *testing.T, r *vmtest.Result) {
+	t.Helper()
+	for who, want := range map[string]string{
+		"varlink list": `"custom-tools"`, "varlink merge": "{}", "varlink tool": "hello from custom-tools",
+		"varlink nobody": "PermissionDenied", "varlink unmerge": "{}", "varlink server": "Merged extensions into '/usr'.",
+	} {
+		if line := lineOf(r.Stdout, who); !strings.Contains(strings.ReplaceAll(line, " ", ""), strings.ReplaceAll(want, " ", "")) {
+			t.Errorf("%s: %q, want %q", who, line, want)
 		}
 	}
 	if t.Failed() {
