@@ -18,6 +18,7 @@ say() { echo "$1: $(shift; "$@" 2>&1 | tr '\n' ' ')"; }
 say active systemctl is-active systemd-sysext.service
 say exit systemctl show -P ExecMainStatus systemd-sysext.service
 say tool custom-tool
+say restarted systemctl show -P ActiveState from-extension.service
 say ours sextant status --json
 say theirs systemd-sysext status --no-legend --no-pager
 say verity dmsetup table --target verity
@@ -108,6 +109,7 @@ func TestStrictAtBoot(t *testing.T) {
 			vm.CopyIn(filepath.Join(dir, "verity_cert.crt"), "/etc/verity.d/verity_cert.crt")
 			good := filepath.Join(dir, "mkosi.output/custom-tools_1.0.0.raw")
 			vm.CopyIn(good, "/var/lib/extensions/custom-tools.raw")
+			copyUnit(t, vm, dir)
 			copyBad(t, vm, dir)
 
 			r := vm.MustRun(bootedStrict + handedOver + overVarlink + inTurn)
@@ -121,6 +123,18 @@ func TestStrictAtBoot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// copyUnit gives the machine a signed extension with a unit that is to be started
+// when it is merged. At boot that must not wait for the unit: it is ordered after
+// the one that merges.
+func copyUnit(t *testing.T, vm *vmtest.VM, dir string) {
+	t.Helper()
+	writeFile(t, filepath.Join(dir, "unit"), []byte("[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/true\n"))
+	writeFile(t, filepath.Join(dir, "release"), []byte("ID=_any\nEXTENSION_RESTART_UNITS=from-extension.service\n"))
+	sextant(t, dir, "build", "--image-id=unit", "--image-version=", "--extra-tree=unit:/usr/lib/systemd/system/from-extension.service",
+		"--extra-tree=release:/usr/lib/extension-release.d/extension-release.unit")
+	vm.CopyIn(filepath.Join(dir, "mkosi.output/unit.raw"), "/var/lib/extensions/unit.raw")
 }
 
 // copyBad gives the machine what must not be merged.
@@ -155,7 +169,7 @@ func copyBad(t *testing.T, vm *vmtest.VM, dir string) {
 func checkStrict(t *testing.T, r *vmtest.Result, root string) {
 	t.Helper()
 	for _, want := range []string{
-		"active: active \n", "exit: 3 \n", "tool: hello from custom-tools \n", root,
+		"active: active \n", "exit: 3 \n", "restarted: active \n", "tool: hello from custom-tools \n", root,
 		"\njournal wrong: wrong: left out: ", "\njournal tampered: tampered: left out: ",
 		"\njournal unsigned: unsigned: left out: ", "\njournal directory: directory: left out: ",
 	} {
