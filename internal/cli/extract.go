@@ -54,22 +54,18 @@ func newExtract(env Env) *cobra.Command {
 }
 
 func (f extractFlags) run(ctx context.Context, env Env, path string, paths []string) error {
-	t, err := lookInto(env, path)
+	t, err := lookInto(env, path, paths...)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	chosen, err := choose(t.Tree, paths)
-	if err != nil {
-		return err
-	}
 	switch f.tar {
 	case "":
-		return f.toDirectory(ctx, env, chosen)
+		return f.toDirectory(ctx, env, t.Tree)
 	case "-":
-		return writeTar(ctx, env, env.Stdout, chosen)
+		return writeTar(ctx, env, env.Stdout, t.Tree)
 	}
-	return f.toTar(ctx, env, chosen)
+	return f.toTar(ctx, env, t.Tree)
 }
 
 func (f extractFlags) toDirectory(ctx context.Context, env Env, t *tree.Tree) error {

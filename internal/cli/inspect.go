@@ -190,10 +190,14 @@ func fileSystemRows(f inspect.FileSystem) rows {
 		return r
 	}
 	r.add("size", "%s (%d bytes), blocks of %d", bytesText(f.Size), f.Size, f.BlockSize)
-	r.add("inodes", "%d", f.Inodes)
+	if f.Inodes > 0 { // FAT has none
+		r.add("inodes", "%d", f.Inodes)
+	}
 	r.addText("UUID", f.UUID)
 	r.addText("label", f.Label)
-	r.add("created", "%s", f.Created.Format(timeLayout))
+	if !f.Created.IsZero() {
+		r.add("created", "%s", f.Created.Format(timeLayout))
+	}
 	r.addText("compression", f.Compression)
 	r.addText("features", strings.Join(f.Features, ", "))
 	return r

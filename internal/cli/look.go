@@ -16,14 +16,18 @@ type looked struct {
 	*tree.Tree
 }
 
-// lookInto returns the files of the image or the directory at path. Close ends
-// the access to their contents.
-func lookInto(env Env, path string) (*looked, error) {
+// lookInto returns the files of the image or the directory at path: those at
+// paths in it, or all if there are none. Close ends the access to their
+// contents.
+func lookInto(env Env, path string, paths ...string) (*looked, error) {
 	m, err := image.Open(env.path(path))
 	if err != nil {
 		return nil, err
 	}
 	t, err := m.Tree()
+	if err == nil && len(paths) > 0 {
+		t, err = t.Select(paths)
+	}
 	if err != nil {
 		m.Close()
 		return nil, err

@@ -44,20 +44,16 @@ func (f lsFlags) run(env Env, path string, paths []string) error {
 	if len(paths) == 0 && !f.long && !f.json {
 		return f.names(env, path)
 	}
-	t, err := lookInto(env, path)
+	t, err := lookInto(env, path, paths...)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	chosen, err := choose(t.Tree, paths)
-	if err != nil {
-		return err
-	}
 	if f.json {
-		return writeJSON(env.Stdout, listed(chosen))
+		return writeJSON(env.Stdout, listed(t.Tree))
 	}
 	out := bufio.NewWriterSize(env.Stdout, 64<<10)
-	if err := f.print(out, chosen); err != nil {
+	if err := f.print(out, t.Tree); err != nil {
 		return err
 	}
 	return out.Flush()
@@ -87,14 +83,6 @@ func (f lsFlags) names(env Env, path string) error {
 		return err
 	}
 	return out.Flush()
-}
-
-// choose returns what of a tree the user asked for, all if there are no paths.
-func choose(t *tree.Tree, paths []string) (*tree.Tree, error) {
-	if len(paths) == 0 {
-		return t, nil
-	}
-	return t.Select(paths)
 }
 
 func (f lsFlags) print(out *bufio.Writer, t *tree.Tree) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sextant/internal/ini"
+	"sextant/internal/spelling"
 )
 
 // Source is where a configuration is read from.
@@ -353,7 +354,7 @@ func (l *loader) takes(section ini.Section) bool {
 		return true
 	case !strings.HasPrefix(section.Name, "X-"):
 		help := ""
-		if near := nearest(section.Name, append(sectionNames(), "Match")); near != "" {
+		if near := spelling.Nearest(section.Name, append(sectionNames(), "Match")); near != "" {
 			help = "did you mean [" + near + "]?"
 		}
 		l.warn(section.At, help, "unknown section [%s], nothing in it counts", clip(section.Name))
@@ -396,7 +397,7 @@ func (l *loader) unknown(section ini.Section, key ini.Key) {
 		}
 	}
 	help := ""
-	if near := nearest(key.Name, names); near != "" {
+	if near := spelling.Nearest(key.Name, names); near != "" {
 		help = "did you mean " + near + "=?"
 	}
 	l.warn(key.At, help, "unknown setting %s=, it does not count", clip(key.Name))

@@ -12,6 +12,7 @@ import (
 
 	"sextant/internal/extension"
 	"sextant/internal/format/gpt"
+	"sextant/internal/spelling"
 	"sextant/internal/version"
 )
 
@@ -71,7 +72,7 @@ func notOneOf[T ~string](text string, choices []T) error {
 		names[i] = string(c)
 	}
 	help := ""
-	if near := nearest(text, names); near != "" {
+	if near := spelling.Nearest(text, names); near != "" {
 		help = "did you mean " + near + "?"
 	}
 	return complain(help, "not one of %s", strings.Join(names, ", "))

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"sextant/internal/dps"
 	"sextant/internal/extension"
 	"sextant/internal/fault"
 )
@@ -32,6 +33,42 @@ func (e Extension) String() string {
 		b.WriteString(", hosts with ID=" + id)
 	}
 	return b.String()
+}
+
+// Extensions returns what the release files of the image say, of both classes.
+func (m *Image) Extensions() ([]Extension, error) {
+	var list []Extension
+	for _, vol := range m.Volumes() {
+		var fsys fs.FS
+		fsys, _, err := m.FileSystem(vol.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", vol.Data.Name(), err)
+		}
+		if vol.Role() == dps.Usr {
+			fsys = usrFS{fsys}
+		}
+		found, err := Extensions(fsys)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", vol.Data.Name(), err)
+		}
+		list = append(list, found...)
+	}
+	return list, nil
+}
+
+// usrFS shows a file system as it is when it is mounted at /usr.
+type usrFS struct{ fs.FS }
+
+// Open opens what is below usr.
+func (u usrFS) Open(name string) (fs.File, error) {
+	if name == "usr" {
+		return u.FS.Open(".")
+	}
+	inside, ok := strings.CutPrefix(name, "usr/")
+	if !ok {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return u.FS.Open(inside)
 }
 
 // classes lists both classes.

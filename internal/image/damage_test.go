@@ -7,12 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -148,51 +145,6 @@ func TestEveryByte(t *testing.T) {
 	if slices.Sort(rest); len(rest) > 0 {
 		t.Errorf("%d of %d bytes can be changed and nobody notices: %v", len(rest), len(m.Bytes), rest[:min(len(rest), 50)])
 	}
-}
-
-// rounds is how many random cases a test tries: many if SEXTANT_TEST_LONG says
-// how many.
-func rounds(t *testing.T, few int) int {
-	if text := os.Getenv("SEXTANT_TEST_LONG"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("SEXTANT_TEST_LONG=%s is not a number", text)
-		}
-		return n
-	}
-	return few
-}
-
-// TestRandomBits changes single bits of a larger image: as many as
-// SEXTANT_TEST_LONG says.
-func TestRandomBits(t *testing.T) {
-	signer := disk.Generate(t, keys.ECDSAP256, "signer")
-	b := disk.Content("tool")
-	random := make([]byte, 1<<20)
-	source := rand.NewChaCha8([32]byte{1})
-	source.Read(random)
-	b.File("usr/share/random", 0o644, string(random))
-	m := disk.Recipe{Files: b.Tree, Signature: disk.SignedBy(t, signer)}.Make(t)
-	opts := image.Options{Certificates: []*x509.Certificate{signer.Certificate}, Now: disk.Now()}
-	hash, _ := m.Part(2)
-	part, end := m.Part(3)
-	silent := append(slices.Collect(maps.Values(meaningless(hash))), slices.Collect(maps.Values(partly(t, m.Bytes[part:end], part)))...)
-	n := rounds(t, 300)
-	picks := make([]int64, n)
-	for i := range picks {
-		picks[i] = int64(source.Uint64() % uint64(8*len(m.Bytes)))
-	}
-	each(int64(n), func(i int64) {
-		at, bit := picks[i]/8, picks[i]%8
-		if slices.ContainsFunc(silent, func(s span.Span) bool { return at >= s.Offset && at < s.End() }) {
-			return
-		}
-		damaged := bytes.Clone(m.Bytes)
-		damaged[at] ^= 1 << bit
-		if reported, err := look(t, damaged, opts); err != nil || !reported {
-			t.Errorf("bit %d of byte %d: reported %t, %v", bit, at, reported, err)
-		}
-	})
 }
 
 // TestTruncated cuts the image at every sector.

@@ -19,7 +19,7 @@ type FileSystem interface {
 	Tree() (*tree.Tree, error)
 }
 
-// Kind names a file system: "erofs", "squashfs", "ext4", "btrfs", "xfs".
+// Kind names a file system: "erofs", "squashfs", "ext4", "vfat", "btrfs", "xfs".
 type Kind string
 
 // format is a file system that can be told from others, and perhaps read.
@@ -28,19 +28,23 @@ type format struct {
 	offset int64 // of the magic
 	magic  string
 
+	// probe tells a file system without a magic; it may be nil.
+	probe func(r io.ReaderAt, size int64) (bool, error)
+
 	// open is nil for file systems that are recognised only.
 	open func(r io.ReaderAt, size int64) (FileSystem, error)
 }
 
 func formats() []format {
 	return []format{
-		{"erofs", erofs.SuperBlockOffset, string(binary.LittleEndian.AppendUint32(nil, erofs.Magic)), openEROFS},
-		{"squashfs", 0, "hsqs", openSquashFS},
-		{"ext4", 1024 + 0x38, "\x53\xef", openExt4},
-		{"btrfs", 0x10040, "_BHRfS_M", nil},
-		{"xfs", 0, "XFSB", nil},
-		{"f2fs", 1024, "\x10\x20\xf5\xf2", nil},
-		{"LUKS", 0, "LUKS\xba\xbe", nil},
+		{kind: "erofs", offset: erofs.SuperBlockOffset, magic: string(binary.LittleEndian.AppendUint32(nil, erofs.Magic)), open: openEROFS},
+		{kind: "squashfs", magic: "hsqs", open: openSquashFS},
+		{kind: "ext4", offset: 1024 + 0x38, magic: "\x53\xef", open: openExt4},
+		{kind: "btrfs", offset: 0x10040, magic: "_BHRfS_M"},
+		{kind: "xfs", magic: "XFSB"},
+		{kind: "f2fs", offset: 1024, magic: "\x10\x20\xf5\xf2"},
+		{kind: "LUKS", magic: "LUKS\xba\xbe"},
+		{kind: "vfat", probe: probeFAT, open: openFAT},
 	}
 }
 
@@ -54,8 +58,14 @@ func recognise(r io.ReaderAt, size int64) (format, error) {
 		if _, err := r.ReadAt(buf, f.offset); err != nil && err != io.EOF {
 			return format{}, err
 		}
-		if string(buf) == f.magic {
+		if string(buf) != f.magic {
+			continue
+		}
+		if f.probe == nil {
 			return f, nil
+		}
+		if found, err := f.probe(r, size); found || err != nil {
+			return f, err
 		}
 	}
 	return format{}, fmt.Errorf("no file system that is known: %w", fault.ErrCorrupt)
@@ -107,11 +117,12 @@ func openEROFS(r io.ReaderAt, size int64) (FileSystem, error) {
 	return erofsFS{f}, nil
 }
 
-func (f erofsFS) check(context.Context) (list []flaw, err error) {
-	for _, finding := range f.Check() {
+func (f erofsFS) check(ctx context.Context) (list []flaw, err error) {
+	found, err := f.Check(ctx)
+	for _, finding := range found {
 		list = append(list, flaw{err: finding})
 	}
-	return list, nil
+	return list, err
 }
 
 // Size returns the bytes that the file system takes. mksquashfs fills its

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
@@ -186,8 +185,7 @@ func newSigner(s *pkcs7.Signer) Signer {
 }
 
 func newCertificate(der []byte) Certificate {
-	sum := sha256.Sum256(der)
-	c := Certificate{Fingerprint: hex.EncodeToString(sum[:])}
+	c := Certificate{Fingerprint: pkcs7.Fingerprint(der)}
 	parsed, err := x509.ParseCertificate(der)
 	if err != nil {
 		c.Problem = err.Error()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sextant/internal/fault"
+	"sextant/internal/format/pkcs7"
 )
 
 // expiresSoon is how long before the end of its validity a certificate is
@@ -111,7 +112,7 @@ func MatchesKey(certificate *x509.Certificate, public crypto.PublicKey) error {
 
 // Fingerprint returns the SHA-256 of the certificate's DER in lower-case
 // hexadecimal, as systemd-repart writes it into the signature partition.
-func Fingerprint(certificate *x509.Certificate) string { return digestHex(certificate.Raw) }
+func Fingerprint(certificate *x509.Certificate) string { return pkcs7.Fingerprint(certificate.Raw) }
 
 func digestHex(data []byte) string {
 	digest := sha256.Sum256(data)

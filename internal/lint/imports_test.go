@@ -22,7 +22,7 @@ var layers = []layer{
 	{"internal/span", nil, "words"},
 	{"internal/tree", []string{"internal/span"}, "words"},
 	{"internal/hexdump", nil, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump"}, "bytes only: a format knows no other room"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
 	{"internal/linux/", nil, "the system's own words, none of ours"},
 	{"internal/dps", []string{"internal/format/gpt", "internal/fault"}, "a table"},
 	{"internal/ids", []string{"internal/format/gpt", "internal/dps", "internal/fault"}, "pure"},
@@ -39,6 +39,11 @@ var layers = []layer{
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
 	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
+	{"internal/hierarchy", []string{"internal/extension", "internal/fault", "internal/inroot", "internal/linux/mount"}, "looks, changes nothing"},
+	{"internal/merge", []string{
+		"internal/discover", "internal/hierarchy", "internal/image", "internal/signature", "internal/format/verity", "internal/extension",
+		"internal/policy", "internal/dps", "internal/version", "internal/verdict", "internal/inroot", "internal/fault", "internal/linux/",
+	}, "does what it decided, prints nothing"},
 	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
 	{"internal/inspect", []string{
 		"internal/image", "internal/extension", "internal/dps", "internal/signature",
@@ -52,8 +57,10 @@ var layers = []layer{
 	}, "decides, does not do"},
 	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
+	{"internal/unit", []string{"internal/extension", "internal/fault"}, "reads a root, decides, does not do"},
+	{"internal/selinux", []string{"internal/tree", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},
-	{"internal/config", []string{"internal/ini", "internal/extension", "internal/version", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
+	{"internal/config", []string{"internal/ini", "internal/spelling", "internal/extension", "internal/version", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 	{"internal/repart", []string{"internal/ini", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 }
 

@@ -23,10 +23,12 @@ import (
 func time(deadline gotime.Time) string { return gotime.Until(deadline).String() }
 
 // options are those of a plain merge into the world.
-func options(t *testing.T) merge.Options {
-	opts := merge.Options{Log: func(_ merge.Level, text string) { t.Log(text) }}
+func options(t *testing.T) merge.Options { return optionsFor(t, extension.Sysext) }
+
+func optionsFor(t *testing.T, class extension.Class) merge.Options {
+	opts := merge.Options{Class: class, Log: func(_ merge.Level, text string) { t.Log(text) }}
 	opts.Images = func() ([]discover.Candidate, error) {
-		list, _, err := discover.List(opts.Root, opts.Class)
+		list, _, err := discover.List("", class)
 		return list, err
 	}
 	return opts

@@ -221,9 +221,7 @@ func (r *run) survey() error {
 		if err := r.mountLayers(); err != nil {
 			return err
 		}
-		if err := r.chooseLayers(); err != nil {
-			return err
-		}
+		r.chooseLayers()
 		if err := r.compare(); err != nil || r.report.Outcome != Done {
 			return err
 		}
@@ -268,6 +266,9 @@ func (r *run) compare() error {
 // drop leaves out an extension that was to be merged.
 func (r *run) drop(l *layer, rule string, err error) {
 	r.layers = slices.DeleteFunc(r.layers, func(other *layer) bool { return other == l })
+	for _, s := range r.sites {
+		s.parts = slices.DeleteFunc(s.parts, func(p part) bool { return p.layer == l })
+	}
 	for i, d := range r.report.Decisions {
 		if d.Image.Path == l.Path {
 			r.report.Decisions[i] = leaveOut(l.Candidate, rule, err)

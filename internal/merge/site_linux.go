@@ -26,7 +26,7 @@ type site struct {
 	mode      fs.FileMode // of the host's own directory
 	submounts []submount
 	foreign   []hierarchy.Foreign
-	layers    []string // lower directories of extensions, the top one first
+	parts     []part // what extensions have there, the top one first
 	upper     upper
 
 	// tree is the new overlay with all that belongs on it. It stands nowhere

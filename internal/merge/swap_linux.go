@@ -21,13 +21,8 @@ func (r *run) swapAll() (err error) {
 			err = r.undoAll(err)
 		}
 	}()
-	for _, s := range r.sites {
-		if s.classic = r.sharesUpper(s); s.classic {
-			continue
-		}
-		if err := r.build(s); err != nil {
-			return fmt.Errorf("overlay for %s: %w", s.path, err)
-		}
+	if err := r.buildAll(); err != nil {
+		return err
 	}
 	for _, s := range r.sites {
 		if err := r.swap(s); err != nil {
@@ -39,7 +34,31 @@ func (r *run) swapAll() (err error) {
 			r.notice(Warning, err.Error())
 		}
 	}
+	r.saySwapped()
 	return nil
+}
+
+// buildAll builds the overlays that can be built while the old ones are there.
+// When the kernel does not take a layer it starts again without it.
+func (r *run) buildAll() error {
+	for {
+		again := false
+		for _, s := range r.sites {
+			if s.classic = r.sharesUpper(s); s.classic || again {
+				continue
+			}
+			err := r.build(s)
+			if again = errors.Is(err, errBlamed); err != nil && !again {
+				return fmt.Errorf("overlay for %s: %w", s.path, err)
+			}
+		}
+		if !again {
+			return nil
+		}
+		if err := r.startAgain(); err != nil {
+			return err
+		}
+	}
 }
 
 // undoAll takes back what was done, the last first.
@@ -230,12 +249,18 @@ func (r *run) merged(s *site) {
 		r.unmerged(s)
 	}
 	r.report.Merged = append(r.report.Merged, s.real)
-	r.opts.log(Info, fmt.Sprintf("Merged extensions into '%s'.", s.real))
 }
 
-func (r *run) unmerged(s *site) {
-	r.report.Unmerged = append(r.report.Unmerged, s.real)
-	r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", s.real))
+func (r *run) unmerged(s *site) { r.report.Unmerged = append(r.report.Unmerged, s.real) }
+
+// saySwapped is what systemd says, in its order.
+func (r *run) saySwapped() {
+	for _, path := range r.report.Unmerged {
+		r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", path))
+	}
+	for _, path := range r.report.Merged {
+		r.opts.log(Info, fmt.Sprintf("Merged extensions into '%s'.", path))
+	}
 }
 
 // unmergeAll takes away all overlays.
@@ -271,6 +296,7 @@ func (r *run) unmerge(s *site) error {
 			return err
 		}
 		r.unmerged(s)
+		r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", s.real))
 	}
 }
 

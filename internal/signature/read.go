@@ -3,7 +3,6 @@ package signature
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -118,9 +117,4 @@ func withoutSpace(text string) string {
 		}
 		return r
 	}, text)
-}
-
-func fingerprint(certificate *x509.Certificate) string {
-	digest := sha256.Sum256(certificate.Raw)
-	return hex.EncodeToString(digest[:])
 }

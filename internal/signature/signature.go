@@ -64,7 +64,7 @@ func Assemble(rootHash []byte, certificate *x509.Certificate, made []byte, optio
 	if err != nil {
 		return nil, fmt.Errorf("signature of root hash %x: %w", rootHash, err)
 	}
-	return Signature{RootHash: rootHash, Fingerprint: fingerprint(certificate), PKCS7: der}.Marshal()
+	return Signature{RootHash: rootHash, Fingerprint: pkcs7.Fingerprint(certificate.Raw), PKCS7: der}.Marshal()
 }
 
 // Marshal returns the partition's bytes. A signature that does not fit is an

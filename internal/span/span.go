@@ -41,3 +41,26 @@ func (s Span) String() string {
 // AlignUp returns the smallest multiple of to that is at least n. It needs
 // n >= 0 and to > 0, and n+to must not overflow.
 func AlignUp(n, to int64) int64 { return (n + to - 1) / to * to }
+
+// Mapped is a span of a virtual disk together with where its bytes lie in the
+// file that holds the disk.
+type Mapped struct {
+	Span
+	At int64 // offset in the file, or Packed
+}
+
+// Packed is the place of bytes that the file holds compressed.
+const Packed = -1
+
+// Extended reports whether next continues m, on the disk and in the file, and
+// returns both as one.
+func (m Mapped) Extended(next Mapped) (Mapped, bool) {
+	if m.End() != next.Offset || m.Length == 0 {
+		return m, false
+	}
+	if m.At == Packed && next.At != Packed || m.At != Packed && m.At+m.Length != next.At {
+		return m, false
+	}
+	m.Length += next.Length
+	return m, true
+}

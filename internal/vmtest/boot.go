@@ -43,7 +43,7 @@ func (vm *VM) boot(script string) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare inputs: %w", err)
 	}
-	return vm.emulate(program, guest.Config{}, bootModules(), []disk{root})
+	return vm.emulate(program, guest.Config{Mounts: vm.mounts}, bootModules(), []disk{root})
 }
 
 // bootProgram runs only the kernel and a program.
@@ -127,7 +127,7 @@ func (vm *VM) rootDisk() (disk, error) {
 	if _, err := os.Stat(layer.path); err == nil {
 		return layer, nil
 	}
-	cmd := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", vm.root.Disk, layer.path)
+	cmd := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", "-F", vm.base.format, "-b", vm.base.path, layer.path)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return disk{}, fmt.Errorf("create root disk: %w: %s", err, out)
 	}

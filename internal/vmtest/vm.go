@@ -5,11 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sextant/internal/testenv"
+	"sextant/internal/vmtest/guest"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -28,6 +30,9 @@ type VM struct {
 	modules   []string
 	disks     []disk
 	runs      int
+
+	base   disk // what the root disk is a layer over
+	mounts []guest.Mount
 }
 
 // disk is an extra disk of the machine.
@@ -44,7 +49,20 @@ func New(t testing.TB, r rootfs.Release) *VM {
 		t.Skip("LEFT OUT: virtual machines take too long for -short")
 	}
 	testenv.Require(t, "qemu-system-x86_64", "qemu-img")
-	return &VM{Timeout: 10 * time.Minute, t: t, root: rootfs.Require(t, r), dir: t.TempDir()}
+	root := rootfs.Require(t, r)
+	return &VM{Timeout: 10 * time.Minute, t: t, root: root, dir: t.TempDir(), base: disk{path: root.Disk, format: "raw"}}
+}
+
+// RootDisk replaces the disk of the machine, in a format of QEMU's; the kernel
+// stays that of the release. Partitions says which of them to mount before
+// systemd starts: "/", and "/usr" where that is apart. Without any the disk is
+// a bare file system. The machine writes into a layer over it.
+func (vm *VM) RootDisk(host, format string, partitions map[string]int) {
+	vm.base = disk{path: host, format: format}
+	for dir, number := range partitions {
+		vm.mounts = append(vm.mounts, guest.Mount{Dir: dir, Partition: number})
+	}
+	slices.SortFunc(vm.mounts, func(a, b guest.Mount) int { return strings.Compare(a.Dir, b.Dir) })
 }
 
 // WriteFile gives the machine a file, owned by root. It is there before

@@ -2,10 +2,12 @@ package erofs
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"maps"
 	"slices"
 
+	"sextant/internal/fault"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -32,10 +34,14 @@ const maxFindings = 1000
 
 var errEnough = errors.New("enough findings")
 
-// Check reads all structures of the image, but no data of files, and returns
-// what breaks the format or contradicts itself. That includes what Linux does
-// not look at, such as link counts and inodes that overlap.
-func (f *FS) Check() []Finding {
+// Check reads all structures of the image and decodes all that is compressed,
+// and returns what breaks the format or contradicts itself. That includes what
+// Linux does not look at, such as link counts and inodes that overlap. Data that
+// is not compressed is not read, as there is nothing to check about it.
+//
+// The error says that not all could be looked at, as ctx was done or the image
+// could not be read.
+func (f *FS) Check(ctx context.Context) ([]Finding, error) {
 	c := newChecker(f)
 	c.claim("superblock", "", f.superBlockSpan())
 	c.checkSpecials()
@@ -44,14 +50,29 @@ func (f *FS) Check() []Finding {
 		if len(c.findings) >= maxFindings {
 			return errEnough
 		}
-		return nil
+		return ctx.Err()
 	})
 	if err == nil {
 		c.checkCounts()
 		c.checkShared()
 		c.checkOverlaps()
+		c.checkData(ctx)
 	}
-	return c.findings[:min(len(c.findings), maxFindings)]
+	if err := cmp.Or(ctx.Err(), c.unread()); err != nil {
+		return nil, err
+	}
+	return c.findings[:min(len(c.findings), maxFindings)], nil
+}
+
+// unread returns the first finding that is not about the bytes of the image,
+// but about reading them.
+func (c *checker) unread() error {
+	for _, f := range c.findings {
+		if !errors.Is(f, fault.ErrCorrupt) && !errors.Is(f, fault.ErrUnsupported) {
+			return f
+		}
+	}
+	return nil
 }
 
 type checker struct {

@@ -161,8 +161,8 @@ func note(t *testing.T, f *erofs.FS, seen map[string]bool) {
 			seen[words] = true
 		}
 	}
-	if findings := f.CheckData(t.Context()); len(findings) > 0 {
-		t.Errorf("CheckData() = %v", findings[0])
+	if findings := checked(t, f); len(findings) > 0 {
+		t.Errorf("Check() = %v", findings[0])
 	}
 }
 
@@ -325,7 +325,7 @@ func TestCompressedRandom(t *testing.T) {
 			if got := mounted(t, image); len(imagetest.Diff(got, want)) == 0 {
 				checkOursFile(t, image, want)
 				checkRandomReads(t, image)
-			} else if findings := openFS(t, image).Check(); len(findings) == 0 || findings[0].Path != "packed inode" {
+			} else if findings := checked(t, openFS(t, image)); len(findings) == 0 || findings[0].Path != "packed inode" {
 				t.Errorf("Linux does not read what was put in, but Check() = %v", findings)
 			}
 		})

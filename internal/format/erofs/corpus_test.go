@@ -82,8 +82,8 @@ func TestCorpus(t *testing.T) {
 				dropNanoseconds(want)
 			}
 			checkOurs(t, bytes.NewReader(image), int64(len(image)), want)
-			if got := f.CheckData(t.Context()); len(got) > 0 {
-				t.Errorf("CheckData() = %v", got)
+			if got := checked(t, f); len(got) > 0 {
+				t.Errorf("Check() = %v", got)
 			}
 			if slices.Contains([]string{"lz4-compact", "lz4-full", "zstd-extents", "metabox"}, name) {
 				checkGolden(t, f, name)
@@ -204,8 +204,8 @@ func mapAt(t *testing.T, image []byte, path string) int {
 	return at
 }
 
-// TestCheckDataStops when the context is done.
-func TestCheckDataStops(t *testing.T) {
+// TestCheckStops when the context is done.
+func TestCheckStops(t *testing.T) {
 	image := corpusImage(t, "lzma-fragments")
 	f, err := erofs.Open(bytes.NewReader(image), int64(len(image)))
 	if err != nil {
@@ -213,7 +213,7 @@ func TestCheckDataStops(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got := f.CheckData(ctx); len(got) != 1 || !errors.Is(got[0], context.Canceled) {
-		t.Errorf("CheckData() = %v, want %v", got, context.Canceled)
+	if got, err := f.Check(ctx); len(got) > 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("Check() = %v, %v, want %v", got, err, context.Canceled)
 	}
 }

@@ -32,8 +32,8 @@
 // # Reading
 //
 // Open gives an fs.FS, Tree all files as a tree, Check everything that is
-// wrong in the structures, CheckData what is wrong in compressed data, Describe
-// all structures byte by byte. The layouts of a file's data are types that
+// wrong in the structures and in compressed data, Describe all structures byte by
+// byte. The layouts of a file's data are types that
 // implement content. For compressed data that is a sequence of pclusters, which
 // a finder gets from what stands behind the inode:
 //

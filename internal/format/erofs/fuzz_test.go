@@ -30,13 +30,13 @@ func explore(image []byte) error {
 		}
 		return err
 	}
-	if findings := f.Check(); len(findings) > 0 {
-		err = findings[0]
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if findings := f.CheckData(ctx); len(findings) > 0 && ctx.Err() == nil {
-		err = errors.Join(err, findings[0])
+	findings, err := f.Check(ctx)
+	if len(findings) > 0 {
+		err = findings[0]
+	} else if ctx.Err() != nil {
+		err = nil
 	}
 	f.Describe(io.Discard)
 	if t, e := f.Tree(); e != nil {

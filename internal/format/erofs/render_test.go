@@ -408,7 +408,7 @@ func TestLargeFile(t *testing.T) {
 			t.Errorf("ReadAt(%d) gives other bytes than the file has", off)
 		}
 	}
-	if got := f.Check(); len(got) > 0 {
+	if got := checked(t, f); len(got) > 0 {
 		t.Errorf("Check() = %v", got)
 	}
 }

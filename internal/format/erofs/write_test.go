@@ -98,7 +98,7 @@ func checkOurs(t testing.TB, r io.ReaderAt, size int64, want map[string]string) 
 	if err != nil {
 		t.Fatalf("Open() = %v", err)
 	}
-	for _, finding := range f.Check() {
+	for _, finding := range checked(t, f) {
 		t.Errorf("Check(): %v", finding)
 	}
 	got, err := f.Tree()
@@ -334,4 +334,14 @@ func TestHardLinks(t *testing.T) {
 	if got := f.SuperBlock().Inodes; got != 4 {
 		t.Errorf("SuperBlock().Inodes = %d, want 4", got)
 	}
+}
+
+// checked returns what Check finds.
+func checked(t testing.TB, f *erofs.FS) []erofs.Finding {
+	t.Helper()
+	found, err := f.Check(t.Context())
+	if err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	return found
 }

@@ -52,10 +52,23 @@ func (c *blockCache) put(number uint64, b []byte) {
 	}
 }
 
+// drop forgets a block, as another one is there now.
+func (c *blockCache) drop(number uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.blocks[number]; ok {
+		delete(c.blocks, number)
+		c.recent.Remove(e)
+	}
+}
+
 // block returns a metadata block. The caller must not change it.
 func (f *FS) block(number uint64) ([]byte, error) {
 	if err := f.geo.BlockRange(number, 1); err != nil {
 		return nil, err
+	}
+	if b, ok := f.changed[number]; ok {
+		return b, nil
 	}
 	if b, ok := f.blocks.find(number); ok {
 		return b, nil

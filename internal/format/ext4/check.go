@@ -38,8 +38,8 @@ func (f *FS) Check(ctx context.Context) ([]*Problem, error) {
 		orphans: make(map[uint32]bool),
 	}
 	for _, step := range []func() error{
-		c.superBlock, c.copies, c.groups, c.orphanList, c.inodeTables, c.directories,
-		c.links, c.xattrShares, c.journal, c.blockBitmaps, c.counts,
+		c.superBlock, c.copies, c.groups, c.orphanList, c.eachGroup(c.inodeTable), c.directories,
+		c.links, c.xattrShares, c.journal, c.eachGroup(c.blockBitmap), c.counts,
 	} {
 		err := step()
 		if errors.Is(err, errTooMany) {

@@ -189,7 +189,7 @@ func (d *dirCheck) entry(e dirent, first bool, position int) error {
 	switch {
 	case kind == TypeUnknown:
 		return c.bad(inodePlace(d.node.number), corrupt("entry %q of inode %d, which is not in use", name, e.inode))
-	case c.isSpecial(e.inode):
+	case c.fs.isSpecial(e.inode):
 		return corrupt("entry %q of the special inode %d", name, e.inode)
 	case e.fileType != TypeUnknown && e.fileType != kind:
 		return c.bad(inodePlace(d.node.number), corrupt("entry %q says %s, inode %d is a %s", name, e.fileType, e.inode, kind))
@@ -231,7 +231,7 @@ func (c *checker) links() error {
 			}
 		}
 		n, err := c.fs.node(number)
-		if err != nil || c.isSpecial(number) || number < c.fs.geo.FirstInode() && number != RootInode {
+		if err != nil || c.fs.isSpecial(number) || number < c.fs.geo.FirstInode() && number != RootInode {
 			return nil // what is wrong with it is known
 		}
 		return c.linkCount(n)
@@ -303,12 +303,12 @@ func (c *checker) xattrShares() error {
 
 // isSpecial reports whether an inode holds what belongs to the file system and
 // has no name.
-func (c *checker) isSpecial(number uint32) bool {
-	sb := &c.fs.super
+func (f *FS) isSpecial(number uint32) bool {
+	sb := &f.super
 	if number == RootInode {
 		return false
 	}
-	return number < c.fs.geo.FirstInode() ||
+	return number < f.geo.FirstInode() ||
 		sb.FeatureCompat&CompatOrphanFile != 0 && number == sb.OrphanFileInode ||
 		sb.FeatureCompat&CompatHasJournal != 0 && number == sb.JournalInode ||
 		sb.FeatureROCompat&(ROCompatQuota|ROCompatProject) != 0 &&

@@ -80,8 +80,7 @@ func (c *checker) claimHead(number uint32) {
 
 // readBitmap returns the bytes of a bitmap that hold count bits, after a look at
 // the checksum.
-func (c *checker) readBitmap(number uint64, count uint32, sum uint32) ([]byte, error) {
-	f := c.fs
+func (f *FS) readBitmap(number uint64, count uint32, sum uint32) ([]byte, error) {
 	b, err := f.block(number)
 	if err != nil || !f.super.checksums() {
 		return b, err
@@ -112,23 +111,30 @@ func (d *difference) add(n uint64) {
 	d.count++
 }
 
-// blockBitmaps compares the block bitmaps with what was found to be in use.
-func (c *checker) blockBitmaps() error {
+// eachGroup is a step that checks the groups whose descriptor can be read. Of
+// the others it is known since groups.
+func (c *checker) eachGroup(check func(g group) error) func() error {
+	return func() error { return c.overGroups(check) }
+}
+
+func (c *checker) overGroups(check func(g group) error) error {
 	for number := range c.fs.geo.Groups {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
 		g, err := c.fs.group(number)
 		if err != nil {
-			continue // known since groups
+			continue
 		}
-		if err := c.blockBitmap(g); err != nil {
+		if err := check(g); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// blockBitmap compares the block bitmap of a group with what was found to be in
+// use.
 func (c *checker) blockBitmap(g group) error {
 	geo, place := c.fs.geo, groupPlace(g.number)
 	used := c.usedIn(g.number)
@@ -146,7 +152,7 @@ func (c *checker) blockBitmap(g group) error {
 		}
 		return nil
 	}
-	b, err := c.readBitmap(g.blockBitmap, geo.ClustersPerGroup, g.blockSum)
+	b, err := c.fs.readBitmap(g.blockBitmap, geo.ClustersPerGroup, g.blockSum)
 	if err != nil {
 		return c.untidy(place, fmt.Errorf("block bitmap: %w", err))
 	}

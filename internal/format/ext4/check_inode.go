@@ -9,29 +9,13 @@ import (
 
 func inodePlace(number uint32) string { return fmt.Sprintf("inode %d", number) }
 
-// inodeTables checks the inodes of each group that its bitmap marks.
-func (c *checker) inodeTables() error {
-	for number := range c.fs.geo.Groups {
-		if err := c.ctx.Err(); err != nil {
-			return err
-		}
-		g, err := c.fs.group(number)
-		if err != nil {
-			continue // known since groups
-		}
-		if err := c.inodeTable(g); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// inodeTable checks the inodes of a group that its bitmap marks.
 func (c *checker) inodeTable(g group) error {
 	geo, place := c.fs.geo, groupPlace(g.number)
 	free := geo.InodesPerGroup
 	var dirs uint32
 	if g.flags&GroupInodeUninit == 0 {
-		b, err := c.readBitmap(g.inodeBitmap, geo.InodesPerGroup, g.inodeSum)
+		b, err := c.fs.readBitmap(g.inodeBitmap, geo.InodesPerGroup, g.inodeSum)
 		if err != nil {
 			// Without the bitmap all inodes with a link count as used.
 			if err := c.bad(place, fmt.Errorf("inode bitmap: %w", err)); err != nil {

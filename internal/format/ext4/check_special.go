@@ -83,6 +83,7 @@ const (
 	journalBlockSize    = 0x0C
 	journalBlocks       = 0x10
 	journalStart        = 0x1C
+	journalErrno        = 0x20
 	journalIncompat     = 0x28
 	journalChecksumType = 0x50
 	journalChecksum     = 0xFC
@@ -96,11 +97,10 @@ func (c *checker) journal() error {
 	if sb.FeatureCompat&CompatHasJournal == 0 || sb.JournalInode == 0 {
 		return nil
 	}
-	return c.untidy("journal", c.journalSuper())
+	return c.untidy("journal", c.fs.journalSuper())
 }
 
-func (c *checker) journalSuper() error {
-	f := c.fs
+func (f *FS) journalSuper() error {
 	n, err := f.node(f.super.JournalInode)
 	if err != nil {
 		return err

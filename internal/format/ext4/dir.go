@@ -215,28 +215,37 @@ func (f *FS) lookup(n *node, name string) (uint32, error) {
 	if n.has(FlagEncrypt) {
 		return 0, unsupported("encrypted names")
 	}
-	if number, ok := f.lookupIndex(n, name); ok {
-		return number, nil
+	if _, e, found, _ := f.lookupIndex(n, name); found {
+		return e.inode, nil
 	}
-	for d, err := range f.dirBlocks(n) {
-		if err != nil {
-			return 0, err
-		}
-		if number, err := f.lookupBlock(d, name); err != nil || number != 0 {
-			return number, err
-		}
+	_, e, found, err := f.lookupAll(n, name)
+	if err == nil && !found {
+		err = fs.ErrNotExist
 	}
-	return 0, fs.ErrNotExist
+	return e.inode, err
 }
 
-func (f *FS) lookupBlock(d dirBlock, name string) (uint32, error) {
-	for e, err := range f.entries(d) {
+// lookupAll searches all blocks of a directory.
+func (f *FS) lookupAll(n *node, name string) (dirBlock, dirent, bool, error) {
+	for d, err := range f.dirBlocks(n) {
 		if err != nil {
-			return 0, err
+			return d, dirent{}, false, err
 		}
-		if string(e.name) == name {
-			return e.inode, nil
+		if e, found, err := f.lookupBlock(d, name); err != nil || found {
+			return d, e, found, err
 		}
 	}
-	return 0, nil
+	return dirBlock{}, dirent{}, false, nil
+}
+
+func (f *FS) lookupBlock(d dirBlock, name string) (e dirent, found bool, err error) {
+	for e, err := range f.entries(d) {
+		if err != nil {
+			return e, false, err
+		}
+		if string(e.name) == name {
+			return e, true, nil
+		}
+	}
+	return dirent{}, false, nil
 }

@@ -318,9 +318,24 @@ func decode(b []byte, v any) {
 	}
 }
 
-// le16, le32 and le64 read one number at an offset that the caller checked.
+// encode puts a structure of this file into the begin of b, which must be long
+// enough.
+func encode(b []byte, v any) {
+	if _, err := binary.Encode(b, binary.LittleEndian, v); err != nil {
+		panic("internal error: " + err.Error())
+	}
+}
+
+// put16 and put32 write one number at an offset that the caller checked.
+func put16(b []byte, at int, n uint16) { binary.LittleEndian.PutUint16(b[at:], n) }
+func put32(b []byte, at int, n uint32) { binary.LittleEndian.PutUint32(b[at:], n) }
+
+// le16 and le32 read one number at an offset that the caller checked.
 func le16(b []byte, at int) uint16 { return binary.LittleEndian.Uint16(b[at:]) }
 func le32(b []byte, at int) uint32 { return binary.LittleEndian.Uint32(b[at:]) }
 
 // join makes one number of the halves of a field.
 func join(hi, lo uint32) uint64 { return uint64(hi)<<32 | uint64(lo) }
+
+// split is the reverse of join.
+func split(n uint64) (hi, lo uint32) { return uint32(n >> 32), uint32(n) }

@@ -105,50 +105,120 @@ func (f *FS) maxIndirect() int {
 	return 1
 }
 
-// lookupIndex finds an entry by the hash of its name. Where it does not find
-// it, for whatever reason, all blocks have to be searched.
-func (f *FS) lookupIndex(n *node, name string) (uint32, bool) {
-	if !n.has(FlagIndex) || n.has(FlagInlineData|FlagCaseFold) {
-		return 0, false
-	}
+// frame is one index node on the way to a leaf, and the entry that leads there.
+type frame struct {
+	*indexNode
+	taken int
+}
+
+// usesIndex reports whether names are found through the directory's index.
+func (f *FS) usesIndex(n *node) bool {
+	return n.has(FlagIndex) && !n.has(FlagInlineData|FlagCaseFold)
+}
+
+// probe follows a directory's index to where a name belongs. It returns the
+// nodes on the way, the root first, and the name's hash.
+func (f *FS) probe(n *node, name string) ([]frame, uint32, error) {
 	d, err := f.logicalDirBlock(n, 0)
 	if err != nil {
-		return 0, false
+		return nil, 0, err
 	}
 	x, err := f.indexNode(d)
-	if err != nil || int(x.root.IndirectLevels) > f.maxIndirect() {
-		return 0, false
+	if err != nil {
+		return nil, 0, err
+	}
+	if int(x.root.IndirectLevels) > f.maxIndirect() {
+		return nil, 0, corrupt("index has %d levels", x.root.IndirectLevels)
 	}
 	hash, ok := HashName(f.hashVersion(x.root), f.super.HashSeed, name)
 	if !ok {
-		return 0, false
+		return nil, 0, unsupported("index has hash function %s", x.root.Hash)
 	}
+	way := []frame{{x, x.search(hash)}}
 	for range x.root.IndirectLevels {
-		d, err := f.logicalDirBlock(n, uint64(x.entry(x.search(hash)).Block))
-		if err != nil || !d.index || d.logical == 0 {
-			return 0, false
+		last := way[len(way)-1]
+		d, err := f.logicalDirBlock(n, uint64(last.entry(last.taken).Block))
+		if err != nil {
+			return nil, 0, err
+		}
+		if !d.index || d.logical == 0 {
+			return nil, 0, atBlock(d.number, "directory block", corrupt("not a part of the index"))
 		}
 		if x, err = f.indexNode(d); err != nil {
-			return 0, false
+			return nil, 0, err
 		}
+		way = append(way, frame{x, x.search(hash)})
 	}
-	return f.lookupLeaves(n, x, hash, name)
+	return way, hash, nil
+}
+
+// leaf reads the leaf that an entry of an index node leads to.
+func (f *FS) leaf(n *node, x *indexNode, i int) (dirBlock, error) {
+	d, err := f.logicalDirBlock(n, uint64(x.entry(i).Block))
+	if err == nil && d.index {
+		err = atBlock(d.number, "directory block", corrupt("part of the index where names are due"))
+	}
+	return d, err
+}
+
+// lookupIndex finds an entry by the hash of its name. An error says that the
+// index is of no use: all blocks have to be searched.
+func (f *FS) lookupIndex(n *node, name string) (dirBlock, dirent, bool, error) {
+	if !f.usesIndex(n) {
+		return dirBlock{}, dirent{}, false, unsupported("directory without index")
+	}
+	way, hash, err := f.probe(n, name)
+	if err != nil {
+		return dirBlock{}, dirent{}, false, err
+	}
+	return f.lookupLeaves(n, way, hash, name)
 }
 
 // lookupLeaves searches the leaf for a hash, and those behind it that go on with
 // the same hash.
-func (f *FS) lookupLeaves(n *node, x *indexNode, hash uint32, name string) (uint32, bool) {
-	for i := x.search(hash); i < x.entries; i++ {
-		if i > 0 && x.entry(i).Hash&^1 > hash {
-			break
+func (f *FS) lookupLeaves(n *node, way []frame, hash uint32, name string) (dirBlock, dirent, bool, error) {
+	for range f.sizeBlocks(n) { // no leaf comes twice
+		last := way[len(way)-1]
+		d, err := f.leaf(n, last.indexNode, last.taken)
+		if err != nil {
+			return d, dirent{}, false, err
 		}
-		d, err := f.logicalDirBlock(n, uint64(x.entry(i).Block))
-		if err != nil || d.index {
-			return 0, false
+		if e, found, err := f.lookupBlock(d, name); err != nil || found {
+			return d, e, found, err
 		}
-		if number, err := f.lookupBlock(d, name); err != nil || number != 0 {
-			return number, err == nil
+		if more, err := f.nextLeaf(n, way, hash); err != nil || !more {
+			return d, dirent{}, false, err
 		}
 	}
-	return 0, false
+	return dirBlock{}, dirent{}, false, corrupt("index goes in circles")
+}
+
+// nextLeaf moves way to the next leaf if that goes on with the same hash.
+func (f *FS) nextLeaf(n *node, way []frame, hash uint32) (bool, error) {
+	level := len(way) - 1
+	for level >= 0 && way[level].taken+1 == way[level].entries {
+		level--
+	}
+	if level < 0 {
+		return false, nil
+	}
+	way[level].taken++
+	if next := way[level].entry(way[level].taken).Hash; next&1 == 0 || next&^1 != hash {
+		return false, nil
+	}
+	for ; level+1 < len(way); level++ {
+		d, err := f.logicalDirBlock(n, uint64(way[level].entry(way[level].taken).Block))
+		if err != nil {
+			return false, err
+		}
+		if !d.index || d.logical == 0 {
+			return false, atBlock(d.number, "directory block", corrupt("not a part of the index"))
+		}
+		x, err := f.indexNode(d)
+		if err != nil {
+			return false, err
+		}
+		way[level+1] = frame{x, 0}
+	}
+	return true, nil
 }

@@ -27,6 +27,7 @@ import (
 const (
 	listVariable = "SEXTANT_EXT4_LIST"
 	fillVariable = "SEXTANT_EXT4_FILL"
+	editVariable = "SEXTANT_EXT4_EDIT"
 )
 
 func TestMain(m *testing.M) {
@@ -34,6 +35,13 @@ func TestMain(m *testing.M) {
 		fill := maker{func(err error) { fmt.Fprintln(os.Stderr, err); os.Exit(1) }, dir}
 		fill.everything()
 		fill.byKernel()
+		os.Exit(0)
+	}
+	if file := os.Getenv(editVariable); file != "" {
+		if err := applyFile(file, "."); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(0)
 	}
 	dir := os.Getenv(listVariable)

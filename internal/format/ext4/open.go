@@ -23,6 +23,8 @@ type FS struct {
 	blocks *blockCache
 
 	lastGroup atomic.Pointer[group] // inodes that follow each other share it
+
+	changed map[uint64][]byte // metadata blocks that an Editor has not written yet, else nil
 }
 
 // ErrNoFileSystem says that an image does not begin with an ext4 superblock. It

@@ -156,6 +156,9 @@ func (r Recipe) assemble(t testing.TB, contents []Blob, root []byte) Disk {
 	hashRole, _ := r.Role.Verity()
 	sigRole, _ := r.Role.VeritySig()
 	at := max(int64(40*512), 6*int64(r.SectorSize))
+	if len(contents[0]) > 3<<20 {
+		at = 1 << 20 // where partitions of larger disks begin
+	}
 	table := &gpt.Table{}
 	sector := int64(r.SectorSize)
 	dataUUID, hashUUID := ids.VerityPartitions(root)

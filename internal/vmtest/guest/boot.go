@@ -33,7 +33,7 @@ func Boot() error {
 	if config.Program != nil {
 		return runProgram(config)
 	}
-	return switchRoot()
+	return switchRoot(config.Mounts)
 }
 
 func mountKernelFilesystems() error {
@@ -76,20 +76,13 @@ const sysFinitModule = 313
 
 // switchRoot replaces the initramfs by the root disk and this process by the
 // init program there. It returns only on a fault.
-func switchRoot() error {
-	root, err := waitForDisk(RootSerial)
-	if err != nil {
-		return err
-	}
+func switchRoot(mounts []Mount) error {
 	inputs, err := openDisk(InputSerial, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir("/sysroot", 0o755); err != nil {
+	if err := mountRoot(mounts); err != nil {
 		return err
-	}
-	if err := syscall.Mount(root, "/sysroot", "ext4", 0, ""); err != nil {
-		return fmt.Errorf("mount root disk %s: %w", root, err)
 	}
 	for _, dir := range []string{"/dev", "/proc", "/sys"} { // systemd mounts its own
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
@@ -106,6 +99,30 @@ func switchRoot() error {
 		return err
 	}
 	return syscall.Exec("/sbin/init", append([]string{"/sbin/init"}, os.Args[1:]...), []string{"HOME=/", "TERM=dumb"})
+}
+
+// mountRoot mounts the root disk, or partitions of it, below /sysroot.
+func mountRoot(mounts []Mount) error {
+	root, err := waitForDisk(RootSerial)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir("/sysroot", 0o755); err != nil {
+		return err
+	}
+	if len(mounts) == 0 {
+		mounts = []Mount{{Dir: "/"}}
+	}
+	for _, m := range mounts {
+		device := root
+		if m.Partition > 0 {
+			device = fmt.Sprintf("%s%d", root, m.Partition)
+		}
+		if err := syscall.Mount(device, filepath.Join("/sysroot", m.Dir), "ext4", 0, ""); err != nil {
+			return fmt.Errorf("mount root disk %s on %s: %w", device, m.Dir, err)
+		}
+	}
+	return nil
 }
 
 // moveRoot is what switch_root(8) does. The initramfs stays in memory, below

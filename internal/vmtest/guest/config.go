@@ -39,4 +39,14 @@ type Config struct {
 	Modules []string // files in the initramfs, in the order to load them
 	Program []string // arguments of ProgramPath; nil to boot the root disk
 	Seconds int      // time the program has
+
+	// Mounts are partitions of the root disk, "/" first. Without any the whole
+	// disk is the root.
+	Mounts []Mount
+}
+
+// Mount is a partition to mount before the system starts.
+type Mount struct {
+	Dir       string
+	Partition int
 }

@@ -1,9 +1,10 @@
-package config
+// Package spelling finds the word that a misspelt one was probably meant to be.
+package spelling
 
 import "strings"
 
-// nearest returns the name that text is probably a misspelling of, or "".
-func nearest(text string, names []string) string {
+// Nearest returns the name that text is probably a misspelling of, or "".
+func Nearest(text string, names []string) string {
 	best, limit := "", max(1, min(len(text)/2, max(2, len(text)/3)))+1
 	for _, name := range names {
 		if d := distance(strings.ToLower(text), strings.ToLower(name), limit); d < limit {

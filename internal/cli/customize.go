@@ -1,0 +1,379 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sextant/internal/customize"
+	"sextant/internal/disk"
+	"sextant/internal/prism"
+)
+
+const customizeHelp = `Put files, services and mounts into a base image, as its config says: YAML or
+JSON in the form of Image Customizer (Prism). Nothing of the image is run, and
+root is not needed. The base stays as it is; the new image is a copy of it.
+
+Of the config sextant acts on os.additionalFiles, os.additionalDirs,
+os.services, os.modules, os.overlays, os.hostname, and on the paths and the
+format of input.image and output.image. Every other key is refused, with what
+sextant does not do. docs/customize.schema.json describes it for editors.`
+
+type customizeFlags struct {
+	target   targetFlags
+	config   string
+	schema   bool
+	validate bool
+}
+
+// targetFlags are those that customize and install have in common.
+type targetFlags struct {
+	base, output, format string
+	partitions           []string
+	inPlace, force, json bool
+}
+
+func newCustomize(env Env) *cobra.Command {
+	var f customizeFlags
+	cmd := &cobra.Command{
+		Use:   "customize --image-file BASE --config-file CONFIG --output-image-file OUT",
+		Short: "Put files and services into a base image by a config of Image Customizer",
+		Long:  customizeHelp,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.schema {
+				return writeJSON(env.Stdout, prism.Schema())
+			}
+			if err := refuseOthers(cmd.Flags()); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), env)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.config, "config-file", "", "the config")
+	f.target.add(flags)
+	flags.BoolVar(&f.validate, "validate", false, "check the config, what it names and the base, and write nothing")
+	flags.BoolVar(&f.schema, "schema", false, "print the JSON schema of the config")
+	addOthers(flags)
+	return cmd
+}
+
+func (f *targetFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.base, "image-file", "", "the base image: raw, qcow2, vhd or vhdx")
+	flags.StringVar(&f.output, "output-image-file", "", "the image to write")
+	flags.StringVar(&f.output, "output-path", "", "the image to write")
+	flags.Lookup("output-path").Hidden = true
+	flags.StringVar(&f.format, "output-image-format", "", "its format, else that of the base (raw, qcow2, vhd, vhd-fixed, vhdx)")
+	flags.StringArrayVar(&f.partitions, "partition", nil, "which of several root or /usr partitions: a number, PARTUUID or label")
+	flags.BoolVar(&f.inPlace, "in-place", false, "change the base itself")
+	flags.BoolVarP(&f.force, "force", "f", false, "replace an image that exists")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
+}
+
+// other is a flag of Image Customizer that sextant has no use for.
+type other struct {
+	name string
+	why  string // why it is refused; empty where it changes nothing
+}
+
+func others() []other {
+	return []other{
+		{"build-dir", ""},
+		{"log-level", ""},
+		{"log-format", ""},
+		{"log-file", ""},
+		{"log-color", ""},
+		{"timestamp-file", ""},
+		{"setfiles-context", ""},
+		{"rpm-source", "sextant does not install packages"},
+		{"package-snapshot-time", "sextant does not install packages"},
+		{"tools-dir", "sextant does not install packages"},
+		{"image", "sextant does not download base images"},
+		{"image-cache-dir", "sextant does not download base images"},
+		{"cosi-compression-level", "sextant does not make COSI images"},
+		{"output-selinux-policy-path", "sextant does not copy the SELinux policy out of the image"},
+	}
+}
+
+// addOthers takes the flags of Image Customizer, so that its command lines
+// work as they stand or say why they cannot.
+func addOthers(flags *pflag.FlagSet) {
+	for _, o := range others() {
+		flags.StringArray(o.name, nil, "")
+		flags.Lookup(o.name).Hidden = true
+	}
+	for _, name := range []string{"disable-telemetry", "disable-base-image-rpm-repos"} {
+		flags.Bool(name, false, "")
+		flags.Lookup(name).Hidden = true
+	}
+}
+
+func refuseOthers(flags *pflag.FlagSet) error {
+	for _, o := range others() {
+		if o.why != "" && flags.Changed(o.name) {
+			return usage(fmt.Errorf("--%s: %s", o.name, o.why))
+		}
+	}
+	return nil
+}
+
+func (f customizeFlags) run(ctx context.Context, env Env) error {
+	if f.config == "" {
+		return usage(errors.New("customize needs --config-file"))
+	}
+	cfg, err := prism.Load(env.path(f.config))
+	if err != nil {
+		return cannot(err, "read %s", f.config)
+	}
+	j, err := f.target.job(env, cfg)
+	if err != nil {
+		return err
+	}
+	j.validate = f.validate
+	j.plan = func(ctx context.Context, b *customize.Base) (*customize.Plan, error) {
+		return customize.New(ctx, b, cfg)
+	}
+	return cannot(j.run(ctx), "customize %s", env.show(j.base))
+}
+
+// job is one customization.
+type job struct {
+	env      Env
+	flags    targetFlags
+	base     string
+	output   customize.Output // Format is empty for that of the base
+	validate bool
+
+	// plan decides what is changed.
+	plan func(context.Context, *customize.Base) (*customize.Plan, error)
+}
+
+// job finds out what is read and what is written. The command line goes before
+// the config.
+func (f targetFlags) job(env Env, cfg *prism.Config) (*job, error) {
+	j := &job{env: env, flags: f}
+	j.base = pick(env, f.base, cfg, cfg.Input.Image.Path)
+	if j.base == "" {
+		return nil, usage(errors.New("no base image: name it with --image-file, or as input.image.path in the config"))
+	}
+	j.output.Path = pick(env, f.output, cfg, cfg.Output.Image.Path)
+	format := f.format
+	if format == "" {
+		format = cfg.Output.Image.Format.Value
+	}
+	if format != "" {
+		parsed, err := disk.ParseFormat(format)
+		if err != nil {
+			return nil, usage(fmt.Errorf("--output-image-format: %w", err))
+		}
+		j.output.Format = parsed
+	}
+	return j, nil
+}
+
+// pick returns the path from the command line, or else that from the config.
+func pick(env Env, flag string, cfg *prism.Config, path prism.Text) string {
+	switch {
+	case flag != "":
+		return env.path(flag)
+	case path.Value == "":
+		return ""
+	case filepath.IsAbs(path.Value):
+		return path.Value
+	}
+	return filepath.Join(cfg.Dir, filepath.FromSlash(path.Value))
+}
+
+func (j *job) run(ctx context.Context) error {
+	if err := j.checkOutput(); err != nil {
+		return err
+	}
+	from, err := disk.Open(j.base)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	now, err := sourceDate(j.env)
+	if err != nil {
+		return err
+	}
+	base, err := customize.Open(from, from.Size(), customize.Options{Partitions: j.flags.partitions, Now: now})
+	if err != nil {
+		return err
+	}
+	defer base.Close()
+	plan, err := j.plan(ctx, base)
+	if err != nil {
+		return err
+	}
+	for _, n := range plan.Notes {
+		fmt.Fprintf(j.env.Stderr, "sextant: %s\n", n)
+	}
+	for _, w := range plan.Warnings {
+		j.env.warn(w, "")
+	}
+	if j.validate {
+		return j.print(plan, "would write")
+	}
+	return j.write(ctx, from, plan)
+}
+
+// checkOutput refuses what must not be written to.
+func (j *job) checkOutput() error {
+	switch {
+	case j.validate:
+		return nil
+	case j.flags.inPlace && j.flags.output != "":
+		return usage(errors.New("--in-place writes to the base, so --output-image-file has no use"))
+	case j.flags.inPlace:
+		done, err := customize.Recover(j.base)
+		if done {
+			j.env.warn("a change of the base that was interrupted is complete now", "")
+		}
+		return err
+	case j.output.Path == "":
+		return usage(errors.New("no output: name it with --output-image-file, or as output.image.path in the config"))
+	case customize.Interrupted(j.base):
+		return &advised{errors.New("a change of it was interrupted"), "sextant customize --in-place ends it first"}
+	case sameFile(j.base, j.output.Path):
+		return &advised{errors.New("the output is the base"), "--in-place changes the base itself"}
+	}
+	return j.checkReplace()
+}
+
+func (j *job) write(ctx context.Context, from *disk.Disk, plan *customize.Plan) error {
+	to := j.output
+	if to.Format == "" {
+		to.Format = from.Format
+	}
+	switch {
+	case !j.flags.inPlace:
+	case to.Format == disk.Raw && from.Format == disk.Raw:
+		to.Path = j.base
+		if err := plan.WriteInPlace(ctx, to.Path); err != nil {
+			return err
+		}
+		return j.print(plan, "changed")
+	default:
+		// The other formats are written anew, and appear in place of the old.
+		to.Path = j.base
+	}
+	if err := plan.Write(ctx, from, to); err != nil {
+		return err
+	}
+	j.output = to
+	return j.print(plan, "wrote")
+}
+
+// sourceDate returns the time that everything new gets.
+func sourceDate(env Env) (time.Time, error) {
+	text := environMap(env.Environ)["SOURCE_DATE_EPOCH"]
+	if text == "" {
+		return time.Unix(defaultEpoch, 0).UTC(), nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds < 0 {
+		return time.Time{}, usage(fmt.Errorf("SOURCE_DATE_EPOCH=%s is not a number of seconds", text))
+	}
+	return time.Unix(seconds, 0).UTC(), nil
+}
+
+// defaultEpoch is 1980-01-01, as for images that are built.
+const defaultEpoch = 315532800
+
+// customized is what customize and install say.
+type customized struct {
+	Image      string         `json:"image,omitempty"`
+	Base       string         `json:"base"`
+	Partitions []mountResult  `json:"partitions"`
+	Changes    []changeResult `json:"changes"`
+	Notes      []string       `json:"notes"`
+	Warnings   []string       `json:"warnings"`
+	Format     string         `json:"format,omitempty"`
+}
+
+type mountResult struct {
+	Directory  string `json:"directory"`
+	Partition  int    `json:"partition"`
+	FileSystem string `json:"fileSystem"`
+	Why        string `json:"readOnly,omitempty"`
+}
+
+type changeResult struct {
+	Path string `json:"path"`
+	What string `json:"what"` // file, dir, symlink ... or "removed"
+	Why  string `json:"why"`
+}
+
+func (j *job) result(p *customize.Plan) customized {
+	r := customized{Base: j.base, Partitions: []mountResult{}, Changes: []changeResult{}, Notes: nonNil(p.Notes), Warnings: nonNil(p.Warnings)}
+	if !j.validate {
+		r.Image, r.Format = j.output.Path, string(j.output.Format)
+	}
+	for _, m := range p.Base.Mounts {
+		row := mountResult{Directory: m.Dir, Partition: m.Part.Number, FileSystem: string(m.Part.Content.Kind)}
+		if m.Why != nil {
+			row.Why = m.Why.Error()
+		}
+		r.Partitions = append(r.Partitions, row)
+	}
+	for _, e := range p.Edits {
+		what := "removed"
+		if e.Node != nil {
+			what = e.Node.Mode.Kind()
+		}
+		r.Changes = append(r.Changes, changeResult{e.Path, what, e.Why})
+	}
+	return r
+}
+
+func (j *job) print(p *customize.Plan, done string) error {
+	r := j.result(p)
+	if j.flags.json {
+		return writeJSON(j.env.Stdout, r)
+	}
+	for _, c := range r.Changes {
+		sign := "+"
+		if c.What == "removed" {
+			sign = "-"
+		}
+		fmt.Fprintf(j.env.Stdout, "%s %-8s %s\n", sign, c.What, c.Path)
+	}
+	image := j.output.Path
+	if j.flags.inPlace {
+		image = j.base
+	}
+	if image == "" {
+		_, err := fmt.Fprintf(j.env.Stdout, "%d changes\n", len(r.Changes))
+		return err
+	}
+	_, err := fmt.Fprintf(j.env.Stdout, "%s %s, %d changes\n", done, j.env.show(image), len(r.Changes))
+	return err
+}
+
+// checkReplace refuses to replace what exists, unless it was asked for.
+func (j *job) checkReplace() error {
+	if _, err := os.Lstat(j.output.Path); err != nil || j.flags.force {
+		return nil
+	}
+	return &advised{fmt.Errorf("%s exists already", j.env.show(j.output.Path)), "--force replaces it"}
+}
+
+// sameFile reports whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}

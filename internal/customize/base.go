@@ -1,0 +1,267 @@
+package customize
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"sextant/internal/dps"
+	"sextant/internal/fault"
+	"sextant/internal/format/gpt"
+	"sextant/internal/fstab"
+	"sextant/internal/probe"
+	"sextant/internal/redo"
+	"sextant/internal/sysroot"
+	"sextant/internal/tree"
+)
+
+// Mount is a partition of the base and where it will be mounted.
+type Mount struct {
+	Dir  string
+	Part *Part
+
+	// FS reads it; nil where it cannot be read.
+	FS fs.FS
+
+	// Why says why it cannot be changed, and is nil if it can.
+	Why error
+}
+
+// Base is a base image that was looked at. Nothing of it is ever written to.
+type Base struct {
+	Size       int64
+	SectorSize int // of the partition table; 512 without one
+	Parts      []*Part
+	Mounts     []Mount // the root first
+	Fstab      []fstab.Entry
+	Warnings   []string
+
+	disk io.ReaderAt
+	logs []*redo.Log
+	now  time.Time
+}
+
+// Options say how to look at a base.
+type Options struct {
+	// Partitions chooses between several roots or /usr partitions: numbers,
+	// PARTUUIDs or labels of partitions.
+	Partitions []string
+
+	// Now is the time that everything new gets.
+	Now time.Time
+}
+
+// Open looks at a base image of size bytes. A base that cannot be customized
+// (encrypted, protected, with two roots ...) is an error that says why.
+func Open(disk io.ReaderAt, size int64, opts Options) (*Base, error) {
+	b := &Base{Size: size, disk: disk, now: opts.Now}
+	err := b.open(opts)
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Base) open(opts Options) (err error) {
+	if err := b.readParts(); err != nil {
+		return err
+	}
+	chosen, err := b.choose(opts.Partitions)
+	if err != nil {
+		return err
+	}
+	root, err := b.findRoot(chosen)
+	if err != nil {
+		return err
+	}
+	b.Mounts = []Mount{root}
+	if err := b.readFstab(); err != nil {
+		return err
+	}
+	if err := b.mountFstab(); err != nil {
+		return err
+	}
+	if err := b.mountByType(chosen); err != nil {
+		return err
+	}
+	if root.Why != nil {
+		return fmt.Errorf("root file system on %s: %w", root.Part.Name(), root.Why)
+	}
+	return nil
+}
+
+// Close gives back what looking at the base took.
+func (b *Base) Close() error {
+	for _, l := range b.logs {
+		l.Close()
+	}
+	return nil
+}
+
+// Root returns the tree of the base as its system will see it.
+func (b *Base) Root() (*sysroot.Root, error) {
+	var mounts []sysroot.Mount
+	for _, m := range b.Mounts {
+		mounts = append(mounts, sysroot.Mount{Dir: m.Dir, FS: m.FS, Err: m.Why})
+	}
+	return sysroot.New(mounts)
+}
+
+// choose returns the partitions that the user named.
+func (b *Base) choose(names []string) (chosen []*Part, err error) {
+	for _, name := range names {
+		i := slices.IndexFunc(b.Parts, func(p *Part) bool {
+			return fmt.Sprint(p.Number) == name || strings.EqualFold(p.UUID, name) || p.Label == name && name != ""
+		})
+		if i < 0 {
+			return nil, fmt.Errorf("no partition %q: the image has %s", name, listParts(b.Parts))
+		}
+		chosen = append(chosen, b.Parts[i])
+	}
+	return chosen, nil
+}
+
+func listParts(parts []*Part) string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
+// mount opens the file system of a partition. That it can be read or changed
+// only in part is in the result; the error is that of reading the disk.
+func (b *Base) mount(dir string, p *Part) Mount {
+	m := Mount{Dir: dir, Part: p}
+	if why := p.Content.Kind.Reason(); why != "" {
+		m.Why = fmt.Errorf("%s %s: %w", p.Name(), why, fault.ErrUnsupported)
+		return m
+	}
+	if p.hash == nil {
+		scratch := redo.Scratch(section(b.disk, p), p.Span.Length)
+		b.logs = append(b.logs, scratch)
+		editor, err := edit(p.Content.Kind, scratch, p.Span.Length, b.now)
+		if err == nil {
+			m.FS = editor.FS()
+			return m
+		}
+		m.Why = fmt.Errorf("%s: %w", p.Name(), err)
+	} else {
+		m.Why = fmt.Errorf("%s is protected by dm-verity, with its hash tree in %s; a change would make it unreadable: %w",
+			p.Name(), p.hash.Name(), fault.ErrUnsupported)
+	}
+	if fsys, err := read(p.Content.Kind, section(b.disk, p), p.Span.Length); err == nil {
+		m.FS = fsys
+	}
+	return m
+}
+
+// findRoot finds the root file system: the partition that has /etc and /usr in
+// it, or that has the type of a root, where its content cannot be seen.
+func (b *Base) findRoot(chosen []*Part) (Mount, error) {
+	var roots []Mount
+	for _, p := range b.Parts {
+		if m := b.mount("/", p); m.isRoot() {
+			roots = append(roots, m)
+		}
+	}
+	for _, p := range chosen {
+		for _, m := range roots {
+			if m.Part == p {
+				return m, nil
+			}
+		}
+	}
+	switch len(roots) {
+	case 0:
+		return Mount{}, b.noRoot()
+	case 1:
+		return roots[0], nil
+	}
+	if typed := onlyTyped(roots); typed != nil {
+		return *typed, nil
+	}
+	return Mount{}, &advised{
+		fmt.Errorf("%d root file systems: %s", len(roots), listMounts(roots)),
+		"choose one with --partition NUMBER",
+	}
+}
+
+func listMounts(mounts []Mount) string {
+	var parts []*Part
+	for _, m := range mounts {
+		parts = append(parts, m.Part)
+	}
+	return listParts(parts)
+}
+
+// onlyTyped returns the one root that has the type of a root and is not to be
+// left alone.
+func onlyTyped(roots []Mount) (found *Mount) {
+	for i, m := range roots {
+		if m.Part.Type.Designator != dps.Root || m.Part.Attributes&gpt.NoAuto != 0 {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = &roots[i]
+	}
+	return found
+}
+
+// isRoot reports whether the file system is that of a root.
+func (m Mount) isRoot() bool {
+	if m.FS == nil {
+		// What cannot be seen counts by its type, so that the reason is told.
+		return m.Part.Type.Designator == dps.Root
+	}
+	return isDir(m.FS, "etc") && isDir(m.FS, "usr")
+}
+
+func isDir(fsys fs.FS, name string) bool {
+	state, err := fs.Lstat(fsys, name)
+	return err == nil && state.IsDir()
+}
+
+// noRoot says why there is no root file system, as well as it can be known.
+func (b *Base) noRoot() error {
+	var hidden []string
+	for _, p := range b.Parts {
+		switch kind := p.Content.Kind; {
+		case kind.Reason() != "" && kind != probe.Verity:
+			hidden = append(hidden, p.Name()+" "+kind.Reason())
+		case kind == probe.XFS || kind == probe.Btrfs || kind == probe.F2FS || kind == probe.Bcachefs:
+			hidden = append(hidden, p.Name()+" has a file system of type "+string(kind)+", which sextant cannot change")
+		}
+	}
+	if len(hidden) > 0 {
+		return fmt.Errorf("no root file system that can be seen: %s: %w", strings.Join(hidden, ", "), fault.ErrUnsupported)
+	}
+	return fmt.Errorf("no partition has a root file system, one with /etc and /usr: %s: %w", listParts(b.Parts), fault.ErrUnsupported)
+}
+
+// advised is an error with what to do about it.
+type advised struct {
+	error
+	advice string
+}
+
+// Hint returns what to do, for the line after the error message.
+func (a *advised) Hint() string { return a.advice }
+
+// Unwrap returns the error.
+func (a *advised) Unwrap() error { return a.error }
+
+// modeOf returns the mode of what is at a path, 0 if nothing is.
+func modeOf(r *sysroot.Root, name string) tree.Mode {
+	_, node, err := r.Resolve(name)
+	if err != nil || node == nil {
+		return 0
+	}
+	return node.Mode
+}

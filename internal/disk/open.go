@@ -1,0 +1,222 @@
+package disk
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"os"
+
+	"sextant/internal/fault"
+	"sextant/internal/format/qcow2"
+	"sextant/internal/format/vhd"
+	"sextant/internal/format/vhdx"
+	"sextant/internal/linux/sparse"
+	"sextant/internal/span"
+)
+
+// Disk is a disk that is open for reading. Goroutines may share it, but for
+// Extents, of which one may run at a time.
+type Disk struct {
+	Format  Format
+	Content Content
+
+	// SectorSize is what the container says, 0 if it says nothing.
+	SectorSize int
+
+	file *os.File
+	container
+}
+
+// container is what the formats have in common.
+type container interface {
+	io.ReaderAt
+	Size() int64
+	Segments() iter.Seq2[span.Mapped, error]
+}
+
+// Open opens the disk in the file, block device or directory at path. What
+// breaks its format wraps fault.ErrCorrupt; what is refused wraps
+// fault.ErrUnsupported and says why.
+func Open(path string) (*Disk, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	d := &Disk{file: f}
+	if err := d.open(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return d, nil
+}
+
+// Close closes the file.
+func (d *Disk) Close() error { return d.file.Close() }
+
+func (d *Disk) open() error {
+	info, err := d.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		d.Format, d.container, d.Content = Directory, directory{d.file.Name()}, Content{Kind: FileSystem, Name: "directory"}
+		return nil
+	}
+	if mode := info.Mode(); !mode.IsRegular() && (mode.Type()&os.ModeDevice == 0 || mode&os.ModeCharDevice != 0) {
+		return fmt.Errorf("neither a file, a block device nor a directory: %w", fault.ErrUnsupported)
+	}
+	size, err := d.file.Seek(0, io.SeekEnd) // a block device has no size for Stat
+	if err != nil {
+		return err
+	}
+	if err := d.openContainer(size); err != nil {
+		return err
+	}
+	d.Content, err = Recognise(d, d.Size())
+	return err
+}
+
+// openContainer opens the format that the first bytes name, or the last ones.
+func (d *Disk) openContainer(size int64) (err error) {
+	start := make([]byte, 8)
+	n, err := d.file.ReadAt(start, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	start = start[:n]
+	isVHD, err := vhd.Has(d.file, size)
+	if err != nil {
+		return err
+	}
+	switch {
+	case n >= 4 && string(start[:4]) == qcow2.Magic:
+		d.Format = QCOW2
+		d.container, err = qcow2.Open(d.file, size)
+	case string(start) == vhdx.Signature:
+		err = d.openVHDX(size)
+	case isVHD:
+		err = d.openVHD(size)
+	default:
+		d.Format, d.container = Raw, raw{d.file, size}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", d.Format, err)
+	}
+	return nil
+}
+
+func (d *Disk) openVHDX(size int64) error {
+	d.Format = VHDX
+	x, err := vhdx.Open(d.file, size)
+	if err != nil {
+		return err
+	}
+	d.container, d.SectorSize = x, int(x.SectorSize())
+	return nil
+}
+
+func (d *Disk) openVHD(size int64) error {
+	d.Format = VHD
+	v, err := vhd.Open(d.file, size)
+	if err != nil {
+		return err
+	}
+	if v.Kind() == vhd.Fixed {
+		d.Format = VHDFixed
+	}
+	d.container, d.SectorSize = v, vhd.SectorSize
+	return nil
+}
+
+// Extents returns the ranges of the disk that hold data, ascending and apart:
+// neither what the container leaves out nor what is a hole of its file. It
+// stops after an error.
+func (d *Disk) Extents() iter.Seq2[span.Span, error] {
+	return func(yield func(span.Span, error) bool) {
+		info, err := d.file.Stat()
+		if err != nil {
+			yield(span.Span{}, err)
+			return
+		}
+		h := holes{f: d.file, size: info.Size(), known: info.Mode().IsRegular()}
+		for m, err := range d.Segments() {
+			if err != nil {
+				yield(span.Span{}, err)
+				return
+			}
+			if !h.data(m, yield) {
+				return
+			}
+		}
+	}
+}
+
+// holes remembers the range of a file's data that was found last, as the next
+// segment is often in the same.
+type holes struct {
+	f          *os.File
+	size       int64
+	known      bool // the file can have holes
+	start, end int64
+}
+
+// data calls yield for the parts of a segment that are no holes of the file.
+// It returns false after yield did, or after an error.
+func (h *holes) data(m span.Mapped, yield func(span.Span, error) bool) bool {
+	if !h.known || m.At == span.Packed {
+		return yield(m.Span, nil)
+	}
+	for at, end := m.At, min(m.At+m.Length, h.size); at < end; {
+		if at < h.start || at >= h.end {
+			var err error
+			if h.start, h.end, err = sparse.Next(h.f, at, h.size); err != nil {
+				yield(span.Span{}, err)
+				return false
+			}
+			// Up to the data nothing is there, so that is known too.
+			if h.start >= end {
+				return true
+			}
+		}
+		from, to := max(at, h.start), min(end, h.end)
+		if to <= from { // the file shrank; reading it will tell
+			return yield(m.Span, nil)
+		}
+		if !yield(span.Between(m.Offset+from-m.At, m.Offset+to-m.At), nil) {
+			return false
+		}
+		at = to
+	}
+	return true
+}
+
+// raw is a disk that is the file.
+type raw struct {
+	f    *os.File
+	size int64
+}
+
+func (r raw) ReadAt(p []byte, offset int64) (int, error) { return r.f.ReadAt(p, offset) }
+
+func (r raw) Size() int64 { return r.size }
+
+func (r raw) Segments() iter.Seq2[span.Mapped, error] {
+	return func(yield func(span.Mapped, error) bool) {
+		if r.size > 0 {
+			yield(span.Mapped{Span: span.Span{Length: r.size}}, nil)
+		}
+	}
+}
+
+// directory is a disk without bytes.
+type directory struct{ path string }
+
+func (d directory) ReadAt([]byte, int64) (int, error) {
+	return 0, &os.PathError{Op: "read", Path: d.path, Err: fault.ErrUnsupported}
+}
+
+func (d directory) Size() int64 { return 0 }
+
+func (d directory) Segments() iter.Seq2[span.Mapped, error] {
+	return func(func(span.Mapped, error) bool) {}
+}

@@ -1,0 +1,65 @@
+package ext4_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sextant/internal/format/ext4"
+	"sextant/internal/tree"
+)
+
+// editTime is the time of all edits of tests.
+var editTime = time.Unix(1_700_000_000, 0).UTC()
+
+// editImage opens an image to be changed.
+func editImage(t testing.TB, path string) *ext4.Editor {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	fi, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := ext4.Edit(file, fi.Size(), ext4.EditOptions{Time: editTime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func regular(content string) *tree.Inode {
+	return &tree.Inode{Mode: tree.TypeRegular | 0o644, ModTime: editTime, Content: tree.Bytes(content)}
+}
+
+func TestPutOneFile(t *testing.T) {
+	image := makeImage(t, "40M", "-t ext4", "")
+	e := editImage(t, image)
+	must(t, e.Put("hello", regular("hello, world\n")))
+	must(t, e.Commit())
+	f := openImage(t, image)
+	wantSound(t, image, f)
+	got := listImage(t, f)
+	addStat(t, f, got)
+	if diff := cmp.Diff(kernelList(t, image), got); diff != "" {
+		t.Errorf("kernel (-), ours (+):\n%s", diff)
+	}
+	if a := got[key("/hello")]; a.Size != 13 || a.Mode != "100644" {
+		t.Errorf("hello is %+v", a)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var _ = fmt.Sprint

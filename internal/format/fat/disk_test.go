@@ -1,0 +1,150 @@
+package fat_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sextant/internal/format/fat"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// sample returns one of the small images in testdata, which testdata/make makes.
+func sample(t testing.TB, name string) []byte {
+	t.Helper()
+	file, err := os.Open(filepath.Join("testdata", name+".img.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func openBytes(t testing.TB, b []byte) *fat.FS {
+	t.Helper()
+	f, err := fat.Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestStructureSizes(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		structure any
+		want      int
+	}{
+		{"BPB", fat.BPB{}, 36},
+		{"BPB32", fat.BPB32{}, 28},
+		{"BPBTail", fat.BPBTail{}, 26},
+		{"FSInfo", fat.FSInfo{}, 512},
+		{"DirEntry", fat.DirEntry{}, 32},
+		{"LongEntry", fat.LongEntry{}, 32},
+	} {
+		if got := binary.Size(c.structure); got != c.want {
+			t.Errorf("%s has %d bytes, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// TestOffsetsInMargin holds that the comments in disk.go are right.
+func TestOffsetsInMargin(t *testing.T) {
+	source, err := os.ReadFile("disk.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := map[string]int{"uint8": 1, "byte": 1, "uint16": 2, "uint32": 4, "State": 1, "ExtFlags": 2, "ShortName": 11, "Attributes": 1, "CaseFlags": 1, "Time": 2, "Date": 2}
+	field := regexp.MustCompile(`^\t[A-Z]\w+ +(?:\[(\d+)\])?(\w+) +// +(\d+)\b`)
+	at, first, checked := 0, true, 0
+	for line := range strings.Lines(string(source)) {
+		if strings.HasPrefix(line, "type ") {
+			first = true
+		}
+		m := field.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		want, count := 0, 1
+		_, _ = fmt.Sscan(m[3], &want)
+		if m[1] != "" {
+			_, _ = fmt.Sscan(m[1], &count)
+		}
+		if first {
+			at, first = want, false
+		}
+		if at != want {
+			t.Errorf("margin says %s, the field lies at %d: %s", m[3], at, line)
+		}
+		if sizes[m[2]] == 0 {
+			t.Fatalf("size of %s is not known", m[2])
+		}
+		at += sizes[m[2]] * count
+		checked++
+	}
+	if checked < 50 {
+		t.Errorf("checked %d fields", checked)
+	}
+}
+
+// TestDecoders compares the decoders by hand with the structures: the editor
+// writes with those.
+func TestDecoders(t *testing.T) {
+	b := noise(4, 32)
+	b[11] = 0x20
+	e, l := fat.DecodeEntry(b), fat.DecodeLong(b)
+	for _, structure := range []any{e, l} {
+		got, err := binary.Append(nil, binary.LittleEndian, structure)
+		if err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%T: %x, %v, want %x", structure, got, err, b)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for _, name := range []string{"fat12", "fat32"} {
+		f := openBytes(t, sample(t, name))
+		var out strings.Builder
+		must(t, f.Describe(&out))
+		for _, path := range []string{".", "EFI/BOOT", "EFI/BOOT/BOOTX64.EFI", "a directory with a long name/Some File.text", "empty"} {
+			must(t, f.DescribeFile(&out, path))
+		}
+		golden(t, name+".golden", out.String())
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-), got (+):\n%s", name, diff)
+	}
+}

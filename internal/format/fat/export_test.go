@@ -1,0 +1,7 @@
+package fat
+
+// For the tests.
+var (
+	DecodeEntry = decodeEntry
+	DecodeLong  = decodeLong
+)

@@ -1,0 +1,76 @@
+package qcow2_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"sextant/internal/format/qcow2"
+	"sextant/internal/imagetest/virtual"
+	"sextant/internal/testenv"
+)
+
+// TestReadsQEMU reads what qemu-img makes of the same disk with each of its
+// options.
+func TestReadsQEMU(t *testing.T) {
+	testenv.Require(t, "qemu-img")
+	const size = 20<<20 + 512
+	raw, want := virtual.Content(t, size)
+	for _, options := range []string{
+		"", "compat=0.10", "compat=0.10 -c", "-c",
+		"cluster_size=512", "cluster_size=512 -c", "cluster_size=4k", "cluster_size=4k -c", "cluster_size=2M", "cluster_size=2M -c",
+		"compression_type=zstd -c", "compression_type=zstd,cluster_size=512 -c", "compression_type=zstd,cluster_size=2M -c",
+		"extended_l2=on", "extended_l2=on,cluster_size=16k", "extended_l2=on,cluster_size=2M", "extended_l2=on -c",
+		"refcount_bits=1", "refcount_bits=2", "refcount_bits=64", "lazy_refcounts=on",
+		"preallocation=metadata", "preallocation=falloc", "preallocation=full", "preallocation=metadata,extended_l2=on",
+		"extent_size_hint=1M", "nocow=on",
+		"-S0", "-S0 cluster_size=512",
+	} {
+		t.Run(options, func(t *testing.T) {
+			name := filepath.Join(t.TempDir(), "made.qcow2")
+			virtual.Convert(t, "qcow2", options, raw, name)
+			f, fileSize := virtual.File(t, name)
+			m, err := qcow2.Open(f, fileSize)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Size() != size {
+				t.Errorf("Size() = %d, want %d", m.Size(), size)
+			}
+			virtual.Same(t, m, want)
+			virtual.SameSegments(t, m, f, want)
+		})
+	}
+}
+
+// TestQEMUReads lets qemu-img check and compare what the Writer makes, of
+// disks of odd sizes that are written in random order.
+func TestQEMUReads(t *testing.T) {
+	testenv.Require(t, "qemu-img")
+	for _, bits := range []int{9, 12, 16, 21} {
+		for _, size := range []int64{0, 512, 70_144, 5 << 20, 20<<20 + 512} {
+			t.Run(fmt.Sprint(bits, " ", size), func(t *testing.T) {
+				raw, want := virtual.Content(t, size)
+				f := virtual.Empty(t)
+				w, err := qcow2.Create(f, size, qcow2.Options{ClusterBits: bits})
+				if err != nil {
+					t.Fatal(err)
+				}
+				virtual.WriteShuffled(t, w, want)
+				virtual.Same(t, w, want)
+				if err := w.Close(); err != nil {
+					t.Fatal(err)
+				}
+				virtual.Run(t, "qemu-img", "check", "-f", "qcow2", f.Name())
+				virtual.Run(t, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, f.Name())
+				_, fileSize := virtual.File(t, f.Name())
+				m, err := qcow2.Open(f, fileSize)
+				if err != nil {
+					t.Fatal(err)
+				}
+				virtual.Same(t, m, want)
+				virtual.SameSegments(t, m, f, want)
+			})
+		}
+	}
+}

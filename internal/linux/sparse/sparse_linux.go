@@ -1,0 +1,75 @@
+//go:build linux
+
+// Package sparse knows the holes of files, and the ways to copy a file without
+// reading it.
+package sparse
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Next returns the first range that holds data, at or behind from, of a file of
+// size bytes; start is size if there is none. Where the file system does not
+// know, all is data. It moves the file's position.
+func Next(f *os.File, from, size int64) (start, end int64, err error) {
+	start, err = f.Seek(from, unix.SEEK_DATA)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return size, size, nil
+	case errors.Is(err, unix.EINVAL):
+		return from, size, nil
+	case err != nil:
+		return 0, 0, err
+	}
+	if end, err = f.Seek(start, unix.SEEK_HOLE); err != nil {
+		return 0, 0, err
+	}
+	return min(start, size), min(end, size), nil
+}
+
+// Clone makes dst share all bytes of src. Where the file system cannot, the
+// error is errors.ErrUnsupported.
+func Clone(dst, src *os.File) error {
+	return refused("clone", dst, unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())))
+}
+
+// Copy copies length bytes at offset from src to the same place in dst inside
+// of the kernel, or on the server. Where that cannot be, the error is
+// errors.ErrUnsupported.
+func Copy(dst, src *os.File, offset, length int64) error {
+	from, to := offset, offset
+	for length > 0 {
+		n, err := unix.CopyFileRange(int(src.Fd()), &from, int(dst.Fd()), &to, int(min(length, 1<<30)), 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return refused("copy to", dst, err)
+		}
+		if n == 0 {
+			return refused("copy to", dst, unix.EOPNOTSUPP) // some file systems say nothing else
+		}
+		length -= int64(n)
+	}
+	return nil
+}
+
+// Flush makes the system begin to bring bytes to stable storage, so that a
+// later Sync finds less to do. It waits for nothing and has no error: Sync
+// tells.
+func Flush(f *os.File, offset, length int64) {
+	unix.SyncFileRange(int(f.Fd()), offset, length, unix.SYNC_FILE_RANGE_WRITE)
+}
+
+func refused(op string, f *os.File, err error) error {
+	switch err {
+	case nil:
+		return nil
+	case unix.EOPNOTSUPP, unix.ENOTTY, unix.EXDEV, unix.EINVAL, unix.ENOSYS, unix.EPERM, unix.ETXTBSY:
+		return errors.ErrUnsupported
+	}
+	return &os.PathError{Op: op, Path: f.Name(), Err: err}
+}
