@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -100,7 +101,7 @@ func Refresh(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
-		if err := r.look(); err != nil {
+		if err := r.lookSound(); err != nil {
 			return err
 		}
 		return r.replace()
@@ -114,11 +115,21 @@ func Unmerge(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
-		if err := r.look(); err != nil {
+		if err := r.lookSound(); err != nil {
 			return err
 		}
 		return r.unmergeAll()
 	})
+}
+
+// lookSound is look for what takes overlays away: their dot directories must say
+// how.
+func (r *run) lookSound() error {
+	err := r.look()
+	for _, s := range r.sites {
+		err = cmp.Or(err, s.status.Broken)
+	}
+	return err
 }
 
 // Status returns what lies on each of the hierarchies that exist.
