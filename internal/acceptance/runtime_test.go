@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
@@ -38,9 +39,9 @@ trace() {
 }
 # Loop devices and verity devices go a moment after the last mount.
 settle() {
-	for _ in $(seq 50); do
-		[ -n "$(losetup -a; dmsetup ls | grep -v 'No devices' || true)" ] || break
-		sleep 0.1
+	for _ in $(seq 20); do
+		[ -n "$(cat /sys/block/loop*/loop/backing_file /sys/block/dm-*/dm/name 2>/dev/null)" ] || break
+		sleep 0.3
 	done
 }
 mkdir -p /root/bad
@@ -83,7 +84,7 @@ echo "varlink server: $(journalctl -b -q -o cat -u 'systemd-sysext@*' _COMM=sext
 // asserted of it.
 const inTurn = `
 TIMEFORMAT=%R
-for program in systemd-sysext sextant systemd-sysext sextant systemd-sysext sextant; do
+for program in systemd-sysext sextant systemd-sysext sextant; do
 	echo "time of $program: $( { time { $program merge; $program unmerge; } >/dev/null 2>&1; } 2>&1 )"
 	settle
 done
@@ -100,6 +101,7 @@ func TestStrictAtBoot(t *testing.T) {
 			dir := example(t)
 			root := rootHash(t, sextant(t, dir, "build", "--json"))
 			vm := vmtest.New(t, release)
+			vm.Timeout = 20 * time.Minute
 			vm.CopyIn(released(t), "/usr/bin/sextant")
 			for _, unit := range []string{"systemd-sysext.service", "systemd-sysext@.service"} {
 				vm.CopyIn(filepath.Join("..", "..", "units", unit), "/etc/systemd/system/"+unit)
@@ -215,9 +217,12 @@ func checkVarlink(t *testing.T, r *vmtest.Result) {
 	t.Helper()
 	for who, want := range map[string]string{
 		"varlink list": `"custom-tools"`, "varlink merge": "{}", "varlink tool": "hello from custom-tools",
-		"varlink nobody": "PermissionDenied", "varlink unmerge": "{}", "varlink server": "Merged extensions into '/usr'.",
+		"varlink nobody": "permissiondenied", "varlink unmerge": "{}", "varlink server": "Merged extensions into '/usr'.",
 	} {
-		if line := lineOf(r.Stdout, who); !strings.Contains(strings.ReplaceAll(line, " ", ""), strings.ReplaceAll(want, " ", "")) {
+		// Spaces and case differ: 257 lets nobody connect to the socket at all.
+		flat := strings.NewReplacer(" ", "")
+		line := lineOf(r.Stdout, who)
+		if !strings.Contains(strings.ToLower(flat.Replace(line)), strings.ToLower(flat.Replace(want))) {
 			t.Errorf("%s: %q, want %q", who, line, want)
 		}
 	}
