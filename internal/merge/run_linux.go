@@ -30,6 +30,7 @@ type run struct {
 	layers     []*layer            // what is merged, in the order of names
 	origin     string
 
+	table   []mount.Mount  // of the host, see hostTable
 	undo    []func() error // what takes back what was done
 	done    []func() error // what is left to do when all is done
 	kept    []*os.File     // copies of old overlays
@@ -79,9 +80,6 @@ func Merge(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
-		if err := r.look(); err != nil {
-			return err
-		}
 		for _, s := range r.sites {
 			if s.status.Merged {
 				r.report.Outcome, r.report.Hierarchy = AlreadyMerged, s.path
@@ -100,9 +98,6 @@ func Refresh(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
-		if err := r.look(); err != nil {
-			return err
-		}
 		return r.replace()
 	})
 }
@@ -112,9 +107,6 @@ func Unmerge(ctx context.Context, opts Options) (*Report, error) {
 	r := newRun(ctx, opts)
 	return r.report, r.locked(func() error {
 		if err := r.recover(); err != nil {
-			return err
-		}
-		if err := r.look(); err != nil {
 			return err
 		}
 		return r.unmergeAll()

@@ -16,6 +16,7 @@ import (
 // swapAll builds the new overlays and puts them where the old ones are. If one
 // step fails, those before it are taken back.
 func (r *run) swapAll() (err error) {
+	r.table = nil
 	defer func() {
 		if err != nil {
 			err = r.undoAll(err)
@@ -280,15 +281,7 @@ func (r *run) unmergeAll() error {
 
 // unmerge takes away all overlays of the class on one hierarchy.
 func (r *run) unmerge(s *site) error {
-	for {
-		ours, err := hierarchy.Ours(s.real, r.opts.Class)
-		if err != nil || !ours {
-			return err
-		}
-		status, err := hierarchy.Look(r.opts.Root, r.opts.Class, s.path)
-		if err != nil {
-			return err
-		}
+	for status := s.status; status.Merged; {
 		if err := r.peel(s.real); err != nil {
 			return err
 		}
@@ -297,7 +290,12 @@ func (r *run) unmerge(s *site) error {
 		}
 		r.unmerged(s)
 		r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", s.real))
+		var err error
+		if status, err = hierarchy.Look(r.opts.Root, r.opts.Class, s.path); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // readWants notes what the extensions that are merged want of the service
