@@ -162,17 +162,6 @@ func (r *run) replace() (err error) {
 	return nil
 }
 
-// wants notes what an extension wants of the service manager, which has nothing
-// to do with the system below another root.
-func (r *run) wants(name string, release extension.Release) {
-	if r.opts.Root != "" && r.opts.Root != "/" {
-		return
-	}
-	if !r.report.Units.add(release) {
-		r.opts.log(Warning, fmt.Sprintf("EXTENSION_RELOAD_MANAGER of %s is neither yes nor no, ignoring it.", name))
-	}
-}
-
 // prepare reads what must be read before there is a namespace, and makes that.
 func (r *run) prepare() (err error) {
 	if r.sites == nil {

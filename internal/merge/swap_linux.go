@@ -7,9 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"sextant/internal/extension"
 	"sextant/internal/hierarchy"
-	"sextant/internal/inroot"
 	"sextant/internal/linux/mount"
 )
 
@@ -296,36 +294,4 @@ func (r *run) unmerge(s *site) error {
 		}
 	}
 	return nil
-}
-
-// readWants notes what the extensions that are merged want of the service
-// manager when they go. Their release files are in the merged tree.
-func (r *run) readWants() {
-	seen := make(map[string]bool)
-	for _, s := range r.sites {
-		for _, name := range s.status.Extensions {
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			dir, err := inroot.Resolve(r.opts.Root, r.opts.Class.ReleaseDir())
-			if err != nil {
-				continue
-			}
-			list, err := releaseCandidates(inroot.Join(r.opts.Root, dir), name)
-			if err != nil {
-				continue
-			}
-			for i := range list {
-				list[i].Lenient = true // systemd takes the only one there is
-			}
-			index, _ := extension.Find(name, list, r.opts.systemd())
-			if index < 0 {
-				continue
-			}
-			if release, err := parseReleaseFile(inroot.Join(r.opts.Root, dir+"/"+extension.ReleasePrefix+list[index].Name)); err == nil {
-				r.wants(name, release)
-			}
-		}
-	}
 }
