@@ -110,7 +110,7 @@ func state(t *testing.T) string {
 // mounts is what is mounted, without the numbers that always differ.
 func mounts(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile("/proc/self/mountinfo")
+	raw, err := os.ReadFile("/proc/thread-self/mountinfo") // the first thread may be in a namespace of its own
 	if err != nil {
 		t.Fatal(err)
 	}
