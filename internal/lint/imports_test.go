@@ -46,6 +46,11 @@ var layers = []layer{
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
 	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
+	{"internal/hierarchy", []string{"internal/extension", "internal/fault", "internal/inroot", "internal/linux/mount"}, "looks, changes nothing"},
+	{"internal/merge", []string{
+		"internal/discover", "internal/hierarchy", "internal/image", "internal/signature", "internal/format/verity", "internal/extension",
+		"internal/policy", "internal/dps", "internal/version", "internal/verdict", "internal/inroot", "internal/fault", "internal/linux/",
+	}, "does what it decided, prints nothing"},
 	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
 	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
 	{"internal/mounted", []string{"internal/extract", "internal/linux/", "internal/tree", "internal/span", "internal/fault"}, "changes what the kernel mounts, knows no disk"},
