@@ -37,9 +37,12 @@ type Request struct {
 	// systemd does, instead of merging nothing.
 	Lenient bool
 
-	// Identifier names the program in the journal. It is empty where standard
-	// error ends there already.
+	// Identifier names the program in the journal.
 	Identifier string
+
+	// InJournal says that what Log is told ends in the journal. What was left out
+	// is then not to be printed again.
+	InJournal bool
 
 	// Log is told what happens.
 	Log func(merge.Level, string)
@@ -128,9 +131,6 @@ func (r Request) run(ctx context.Context, do act) (*merge.Report, error) {
 
 // tell writes a line for each image that was left out to the journal.
 func (r Request) tell(report *merge.Report) {
-	if r.Identifier == "" {
-		return
-	}
 	for _, d := range report.Decisions {
 		if d.Verdict != merge.LeftOut {
 			continue
@@ -139,8 +139,8 @@ func (r Request) tell(report *merge.Report) {
 			journal.Field{Name: "SEXTANT_IMAGE", Value: d.Image.Name},
 			journal.Field{Name: "SEXTANT_PATH", Value: d.Image.Path},
 			journal.Field{Name: "SEXTANT_RULE", Value: d.Rule})
-		if err != nil {
-			r.Log(merge.Debug, err.Error())
+		if err != nil && r.InJournal {
+			r.Log(merge.Err, LeftOut(d))
 		}
 	}
 }
@@ -158,6 +158,6 @@ func (r Request) Notify(ctx context.Context, report *merge.Report) error {
 		return nil
 	}
 	u := report.Units
-	return manager.Apply(ctx, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart},
+	return manager.Apply(ctx, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart, InUnit: r.inUnit()},
 		func(warning string) { r.Log(merge.Warning, warning) })
 }

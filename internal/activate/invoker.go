@@ -30,8 +30,7 @@ func Privileged() bool {
 // SwitchedOff returns the option of the kernel's command line that says no to
 // the units of the class, or "". Whoever runs a command by hand means it.
 func (r Request) SwitchedOff() string {
-	pid, ok := r.Environ.Lookup("SYSTEMD_EXEC_PID")
-	if !ok || pid != "*" && pid != strconv.Itoa(os.Getpid()) {
+	if !r.inUnit() {
 		return ""
 	}
 	option := "systemd." + r.Class.String()
@@ -42,4 +41,11 @@ func (r Request) SwitchedOff() string {
 		return ""
 	}
 	return option
+}
+
+// inUnit reports whether the service manager started this process itself. A star
+// is for tests.
+func (r Request) inUnit() bool {
+	pid, ok := r.Environ.Lookup("SYSTEMD_EXEC_PID")
+	return ok && (pid == "*" || pid == strconv.Itoa(os.Getpid()))
 }

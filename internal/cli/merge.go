@@ -103,7 +103,6 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 	}
 	report, err := do(ctx, r)
 	if report != nil {
-		env.leftOut(report)
 		if err := f.print(env, report); err != nil {
 			return err
 		}
@@ -120,19 +119,6 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 }
 
 var errNotRoot = errors.New("only root may mount")
-
-// leftOut says in the journal, as errors, what was left out. Elsewhere the table
-// says it.
-func (env Env) leftOut(report *merge.Report) {
-	if !env.inJournal() {
-		return
-	}
-	for _, d := range report.Decisions {
-		if d.Verdict == merge.LeftOut {
-			env.log(merge.Err, activate.LeftOut(d))
-		}
-	}
-}
 
 // status turns the report into the exit status.
 func (f *runtimeFlags) status(name string, report *merge.Report) error {

@@ -68,10 +68,7 @@ func (f *runtimeFlags) shape(cmd *cobra.Command) {
 func (f *runtimeFlags) request(env Env) (activate.Request, error) {
 	r := activate.Request{
 		Force: f.force, NoReload: f.noReload, AlwaysRefresh: f.always,
-		Environ: env.Environ, Log: env.log,
-	}
-	if !env.inJournal() {
-		r.Identifier = "sextant"
+		Environ: env.Environ, Log: env.log, Identifier: "sextant", InJournal: env.inJournal(),
 	}
 	if f.root != "" {
 		r.Root = env.path(f.root)

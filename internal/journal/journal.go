@@ -29,12 +29,12 @@ const patience = time.Second
 // Field is one field of an entry. Names are upper case.
 type Field struct{ Name, Value string }
 
-// Send writes one entry with a priority of syslog, 0 to 7. Without a journal it
-// does nothing.
+// Send writes one entry with a priority of syslog, 0 to 7. Without a journal the
+// error is the one of connect(2).
 func Send(priority int, identifier, message string, fields ...Field) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
-		return nil
+		return err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {

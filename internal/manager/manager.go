@@ -8,9 +8,9 @@
 // It speaks D-Bus over the manager's own socket, which is there before any bus
 // is.
 //
-// A unit that is gone, as its extension is, is stopped. Jobs are waited for once
-// the system has started. Before that a job may wait for the very unit that this
-// program runs in, so they are queued only; systemd 262 waits there, for ever.
+// A unit that is gone, as its extension is, is stopped. Jobs are waited for. But
+// while the system starts, a job may wait for the very unit that this program
+// runs in; there it is queued only. Systemd 262 waits there, for ever.
 //
 // Sources: org.freedesktop.systemd1(5), systemd 262 src/sysext/sysext.c
 // (restart_units, dispatch_unit_method).
@@ -49,6 +49,9 @@ type Wanted struct {
 	Reload          bool
 	Restart         []string // units
 	ReloadOrRestart []string
+
+	// InUnit says that this process is the main one of a unit.
+	InUnit bool
 }
 
 // Apply asks the service manager for what is wanted. An error says that the
@@ -69,7 +72,7 @@ func Apply(ctx context.Context, w Wanted, warn func(string)) error {
 			return fmt.Errorf("Failed to reload service manager: %w", err)
 		}
 	}
-	m.wait = m.started(ctx)
+	m.wait = !w.InUnit || m.started(ctx)
 	m.each(ctx, w.Restart, "RestartUnit")
 	for _, unit := range w.ReloadOrRestart {
 		if !slices.Contains(w.Restart, unit) {

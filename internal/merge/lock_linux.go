@@ -31,6 +31,7 @@ func (r *run) locked(f func() error) error {
 		return &os.PathError{Op: "lock", Path: workspace, Err: err}
 	}
 	r.lock = dir
+	defer r.close()
 	return f()
 }
 

@@ -23,10 +23,12 @@ import (
 func time(deadline gotime.Time) string { return gotime.Until(deadline).String() }
 
 // options are those of a plain merge into the world.
-func options(t *testing.T) merge.Options {
-	opts := merge.Options{Log: func(_ merge.Level, text string) { t.Log(text) }}
+func options(t *testing.T) merge.Options { return optionsFor(t, extension.Sysext) }
+
+func optionsFor(t *testing.T, class extension.Class) merge.Options {
+	opts := merge.Options{Class: class, Log: func(_ merge.Level, text string) { t.Log(text) }}
 	opts.Images = func() ([]discover.Candidate, error) {
-		list, _, err := discover.List(opts.Root, opts.Class)
+		list, _, err := discover.List("", class)
 		return list, err
 	}
 	return opts
@@ -86,12 +88,16 @@ func state(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(mounts(t))
-	err := filepath.WalkDir("/run", func(path string, d os.DirEntry, err error) error {
-		b.WriteString(path + "\n")
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{"/run", "/var/lib/extensions.mutable"} {
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err == nil {
+				b.WriteString(path + "\n")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -36,22 +37,43 @@ func (o Options) attributes() mount.Attributes {
 	return a
 }
 
-// chooseLayers finds out what each extension has at each hierarchy.
-func (r *run) chooseLayers() error {
+// part is what an extension has at a hierarchy.
+type part struct {
+	*layer
+	dir string
+}
+
+// chooseLayers finds out what each extension has at each hierarchy, and leaves
+// out those that are too many for the kernel.
+func (r *run) chooseLayers() {
 	for _, s := range r.sites {
-		for i := len(r.layers) - 1; i >= 0; i-- {
-			l := r.layers[i]
-			dir, err := l.at(s.path)
-			if err != nil {
-				r.drop(l, RuleHierarchy, err)
-				continue
-			}
-			if dir != "" {
-				s.layers = append(s.layers, dir)
-			}
+		s.parts = r.partsAt(s)
+	}
+	for _, s := range r.sites {
+		room := maxLower - 2 // dot directory and host
+		if mode := r.opts.mutable(); mode == MutableImport || mode == MutableEphemeralImport {
+			room--
+		}
+		for len(s.parts) > room {
+			excess := s.parts[len(s.parts)-room-1].layer
+			r.drop(excess, RuleLimit, fmt.Errorf("would be one of %d at %s, the kernel takes %d", len(s.parts), s.path, room))
 		}
 	}
-	return nil
+}
+
+// partsAt lists what the extensions have at a hierarchy, the top one first.
+func (r *run) partsAt(s *site) (list []part) {
+	for _, l := range slices.Backward(slices.Clone(r.layers)) {
+		dir, err := l.at(s.path)
+		if err != nil {
+			r.drop(l, RuleHierarchy, err)
+			continue
+		}
+		if dir != "" {
+			list = append(list, part{l, dir})
+		}
+	}
+	return list
 }
 
 // at returns the directory that an extension has at a hierarchy, "" where that
@@ -79,13 +101,15 @@ func (l *layer) at(path string) (string, error) {
 }
 
 // wanted reports whether there is anything to mount on the hierarchy.
-func (r *run) wanted(s *site) bool { return len(s.layers) > 0 || r.opts.mutable() != MutableNo }
+func (r *run) wanted(s *site) bool { return len(s.parts) > 0 || r.opts.mutable() != MutableNo }
 
 // lower returns the lower directories of the new overlay, the top one first:
 // dot directory, imported changes, extensions, the host's own.
 func (r *run) lower(s *site) (list []string, backing string, err error) {
 	list = append([]string{s.in("meta")}, s.upper.imported...)
-	list = append(list, s.layers...)
+	for _, p := range s.parts {
+		list = append(list, p.dir)
+	}
 	if s.status.Real == "" || s.upper.isHost {
 		return list, "", nil
 	}
@@ -123,8 +147,11 @@ func (r *run) buildOverlay(s *site) error {
 	if err := r.writeDotDir(s, dot, backing); err != nil {
 		return err
 	}
-	if err := r.mountOverlay(s, lower, overlay); err != nil {
+	if err := r.makePoints(s, lower, meta); err != nil {
 		return err
+	}
+	if err := r.mountOverlay(s, lower, overlay); err != nil {
+		return r.blame(s, err)
 	}
 	if err := r.sealDotDir(s, dot, overlay, meta); err != nil {
 		return err
@@ -208,6 +235,24 @@ func (r *run) sealDotDir(s *site, dot, overlay, meta string) error {
 		return err
 	}
 	return r.k.attach(tree, inside)
+}
+
+// makePoints makes, in the layer of the dot directory, the mount points of others
+// that no other layer has any more.
+func (r *run) makePoints(s *site, lower []string, meta string) error {
+	for _, m := range s.submounts {
+		there := slices.ContainsFunc(lower, func(dir string) bool {
+			_, err := os.Lstat(filepath.Join(dir, m.rel))
+			return err == nil
+		})
+		if there {
+			continue
+		}
+		if err := r.makePoint(m.tree, filepath.Join(meta, m.rel)); err != nil {
+			return fmt.Errorf("mount point %s: %w", m.Point, err)
+		}
+	}
+	return nil
 }
 
 // mountOverlay mounts the overlay in the workspace.

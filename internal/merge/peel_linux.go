@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"sextant/internal/hierarchy"
+	"sextant/internal/inroot"
 	"sextant/internal/linux/mount"
 )
 
@@ -116,7 +117,10 @@ func (r *run) unparkOne(place string) error {
 			return fmt.Errorf("mount of others at %s, which is at %s now: %w", target, place, err)
 		}
 	}
-	return errors.Join(ignoreMissing(r.k.rmdir(place)), r.k.rmdir(place+linkSuffix))
+	if err := ignoreMissing(r.k.rmdir(place)); err != nil {
+		return err
+	}
+	return r.k.rmdir(place + linkSuffix) // last, as it is what the next run looks for
 }
 
 // restore puts one parked mount back.
@@ -174,6 +178,9 @@ func (r *run) recover() error {
 		return err
 	}
 	for _, s := range r.sites {
+		if err := r.removeStaleWork(s, table); err != nil {
+			return err
+		}
 		if !s.status.Merged || !r.interrupted(s, table) {
 			continue
 		}
@@ -208,4 +215,24 @@ func (r *run) removeWork(status hierarchy.Status) error {
 		return nil
 	}
 	return r.k.removeAll(filepath.Join("/", r.opts.Root, status.WorkDir))
+}
+
+// removeStaleWork removes the work directory that a killed run made for an
+// overlay which never came to be.
+func (r *run) removeStaleWork(s *site, table []mount.Mount) error {
+	resolved, err := inroot.Resolve(r.opts.Root, filepath.Join(mutableBase, component(s.path)))
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	work := workDir(inroot.Join(r.opts.Root, resolved), s.path)
+	if _, err := os.Lstat(work); missing(err) {
+		return nil
+	}
+	if slices.ContainsFunc(table, func(m mount.Mount) bool { return m.Work() == work }) {
+		return nil
+	}
+	return r.k.removeAll(work)
 }

@@ -30,6 +30,9 @@ type run struct {
 	layers     []*layer            // what is merged, in the order of names
 	origin     string
 
+	undo    []func() error // what takes back what was done
+	done    []func() error // what is left to do when all is done
+	kept    []*os.File     // copies of old overlays
 	space   *namespace
 	lock    *os.File            // the host's own workspace
 	anchors []*x509.Certificate // of verity.d, when they are needed
@@ -121,15 +124,23 @@ func Unmerge(ctx context.Context, opts Options) (*Report, error) {
 // Status returns what lies on each of the hierarchies that exist.
 func Status(ctx context.Context, opts Options) ([]hierarchy.Status, error) {
 	r := newRun(ctx, opts)
+	table, err := mount.Table()
+	if err != nil {
+		return nil, err
+	}
 	var list []hierarchy.Status
 	for _, path := range r.hierarchies() {
 		status, err := hierarchy.Look(opts.Root, opts.Class, path)
 		if err != nil {
 			return list, fmt.Errorf("hierarchy %s: %w", path, err)
 		}
-		if status.Real != "" {
-			list = append(list, status)
+		if status.Real == "" {
+			continue
 		}
+		if err := r.foreignNow(&status, table); err != nil {
+			return list, err
+		}
+		list = append(list, status)
 	}
 	return list, nil
 }
@@ -150,7 +161,24 @@ func (r *run) replace() (err error) {
 		return r.unmergeAll()
 	}
 	r.sayUsing()
-	return r.swapAll()
+	if err := r.swapAll(); err != nil {
+		return err
+	}
+	for _, l := range r.layers {
+		r.wants(l.Name, l.release)
+	}
+	return nil
+}
+
+// wants notes what an extension wants of the service manager, which has nothing
+// to do with the system below another root.
+func (r *run) wants(name string, release extension.Release) {
+	if r.opts.Root != "" && r.opts.Root != "/" {
+		return
+	}
+	if !r.report.Units.add(release) {
+		r.opts.log(Warning, fmt.Sprintf("EXTENSION_RELOAD_MANAGER of %s is neither yes nor no, ignoring it.", name))
+	}
 }
 
 // prepare reads what must be read before there is a namespace, and makes that.
@@ -193,10 +221,11 @@ func (r *run) survey() error {
 		if err := r.mountLayers(); err != nil {
 			return err
 		}
-		if err := r.chooseLayers(); err != nil {
+		r.chooseLayers()
+		if err := r.compare(); err != nil || r.report.Outcome != Done {
 			return err
 		}
-		return r.compare()
+		return r.meetForeign()
 	})
 }
 
@@ -237,6 +266,9 @@ func (r *run) compare() error {
 // drop leaves out an extension that was to be merged.
 func (r *run) drop(l *layer, rule string, err error) {
 	r.layers = slices.DeleteFunc(r.layers, func(other *layer) bool { return other == l })
+	for _, s := range r.sites {
+		s.parts = slices.DeleteFunc(s.parts, func(p part) bool { return p.layer == l })
+	}
 	for i, d := range r.report.Decisions {
 		if d.Image.Path == l.Path {
 			r.report.Decisions[i] = leaveOut(l.Candidate, rule, err)

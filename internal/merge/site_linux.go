@@ -25,7 +25,8 @@ type site struct {
 
 	mode      fs.FileMode // of the host's own directory
 	submounts []submount
-	layers    []string // lower directories of extensions, the top one first
+	foreign   []hierarchy.Foreign
+	parts     []part // what extensions have there, the top one first
 	upper     upper
 
 	// tree is the new overlay with all that belongs on it. It stands nowhere
@@ -63,6 +64,21 @@ func (r *run) hierarchies() []string {
 	return r.opts.Class.Hierarchies()
 }
 
+// close lets go of the mounts that stand nowhere, which vanish with that.
+func (r *run) close() {
+	closeAll(r.kept)
+	for _, s := range r.sites {
+		if s.tree != nil {
+			s.tree.Close()
+		}
+		for _, m := range s.submounts {
+			if m.tree != nil {
+				m.tree.Close()
+			}
+		}
+	}
+}
+
 // in returns where the workspace has something of a kind for the hierarchy.
 func (s *site) in(kind string) string { return filepath.Join(workspace, kind, s.path) }
 
@@ -72,6 +88,9 @@ func (s *site) in(kind string) string { return filepath.Join(workspace, kind, s.
 func (r *run) uncover() error {
 	table, err := mount.Table()
 	if err != nil {
+		return err
+	}
+	if err := r.findForeign(table); err != nil {
 		return err
 	}
 	for _, s := range r.sites {

@@ -61,7 +61,7 @@ func (r *run) cloneSubmounts(s *site, table []mount.Mount) ([]submount, error) {
 	}
 	for i := range list {
 		if list[i].tree, err = r.clonePrivate(list[i].Point); err != nil {
-			return nil, err
+			return list, err
 		}
 	}
 	return list, nil
@@ -72,7 +72,11 @@ func (r *run) clonePrivate(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tree, r.k.makePrivate(tree)
+	if err := r.k.makePrivate(tree); err != nil {
+		tree.Close()
+		return nil, err
+	}
+	return tree, nil
 }
 
 // attachSubmounts puts the copies on the new overlay.

@@ -4,51 +4,81 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
+	"sextant/internal/extension"
 	"sextant/internal/hierarchy"
+	"sextant/internal/inroot"
 	"sextant/internal/linux/mount"
 )
 
 // swapAll builds the new overlays and puts them where the old ones are. If one
 // step fails, those before it are taken back.
 func (r *run) swapAll() (err error) {
-	var undo []func() error
 	defer func() {
-		if err == nil {
-			return
-		}
-		for i := len(undo) - 1; i >= 0; i-- {
-			if undoErr := undo[i](); undoErr != nil {
-				err = fmt.Errorf("%w; and to put things back: %w", err, undoErr)
-			}
+		if err != nil {
+			err = r.undoAll(err)
 		}
 	}()
-	defer r.closeTrees()
-	for _, s := range r.sites {
-		if err := r.build(s); err != nil {
-			return fmt.Errorf("overlay for %s: %w", s.path, err)
-		}
+	if err := r.buildAll(); err != nil {
+		return err
 	}
 	for _, s := range r.sites {
-		back, err := r.swap(s)
-		if err != nil {
+		if err := r.swap(s); err != nil {
 			return fmt.Errorf("%s: %w", s.real, err)
 		}
-		undo = append(undo, back)
 	}
+	for _, f := range r.done {
+		if err := f(); err != nil {
+			r.notice(Warning, err.Error())
+		}
+	}
+	r.saySwapped()
 	return nil
 }
 
-func (r *run) closeTrees() {
-	for _, s := range r.sites {
-		if s.tree != nil {
-			s.tree.Close()
+// buildAll builds the overlays that can be built while the old ones are there.
+// When the kernel does not take a layer it starts again without it.
+func (r *run) buildAll() error {
+	for {
+		again := false
+		for _, s := range r.sites {
+			if s.classic = r.sharesUpper(s); s.classic || again {
+				continue
+			}
+			err := r.build(s)
+			if again = errors.Is(err, errBlamed); err != nil && !again {
+				return fmt.Errorf("overlay for %s: %w", s.path, err)
+			}
 		}
-		for _, m := range s.submounts {
-			m.tree.Close()
+		if !again {
+			return nil
+		}
+		if err := r.startAgain(); err != nil {
+			return err
 		}
 	}
+}
+
+// undoAll takes back what was done, the last first.
+func (r *run) undoAll(err error) error {
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		if undoErr := r.undo[i](); undoErr != nil {
+			err = fmt.Errorf("%w; and to put things back: %w", err, undoErr)
+		}
+	}
+	r.report.Merged, r.report.Unmerged = nil, nil
+	return err
+}
+
+func (r *run) later(undo func() error) { r.undo = append(r.undo, undo) }
+
+// sharesUpper reports whether the new overlay may have the upper directory of
+// the old one, so that the old one must go before the new one is made: what two
+// overlays on one upper directory do is undefined.
+func (r *run) sharesUpper(s *site) bool {
+	return s.status.WorkDir != "" && r.opts.mutable() != MutableNo
 }
 
 // build makes the new overlay of a hierarchy, if it is to have one.
@@ -59,11 +89,13 @@ func (r *run) build(s *site) error {
 	return r.space.do(func() error { return r.buildOverlay(s) })
 }
 
-// swap puts the new overlay of a hierarchy in place, and returns the way back.
-func (r *run) swap(s *site) (undo func() error, err error) {
+// swap puts the new overlay of a hierarchy in place.
+func (r *run) swap(s *site) error {
 	switch {
+	case s.classic:
+		return r.swapClassic(s)
 	case s.tree == nil && !s.status.Merged:
-		return func() error { return nil }, nil
+		return nil
 	case s.tree == nil:
 		return r.swapOut(s)
 	case !s.status.Merged:
@@ -74,26 +106,26 @@ func (r *run) swap(s *site) (undo func() error, err error) {
 
 // swapIn mounts where nothing of ours is. The mounts of others below are on the
 // new overlay too, so what it covers of them goes.
-func (r *run) swapIn(s *site) (undo func() error, err error) {
+func (r *run) swapIn(s *site) error {
 	if err := r.k.mkdirAll(s.real, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	originals, err := r.holdSubmounts(s)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer closeAll(originals)
 	if err := r.k.attach(s.tree, s.real); err != nil {
-		return nil, err
+		return err
 	}
-	undo = func() error { return r.peel(s.real) }
+	r.later(func() error { return r.peel(s.real) })
 	for _, f := range originals {
 		if err := r.k.detachHeld(f); err != nil {
-			return nil, errors.Join(err, undo())
+			return err
 		}
 	}
 	r.merged(s)
-	return undo, nil
+	return nil
 }
 
 // holdSubmounts opens the mounts of others that the new overlay has copies of.
@@ -115,6 +147,16 @@ func closeAll(files []*os.File) {
 	}
 }
 
+// keepOld copies the old overlay of a hierarchy, in case it is wanted back before
+// the run ends.
+func (r *run) keepOld(s *site) (*os.File, error) {
+	old, err := r.clonePrivate(s.real)
+	if err == nil {
+		r.kept = append(r.kept, old)
+	}
+	return old, err
+}
+
 // drain is how long those who are on their way through the old overlay have to
 // get where they go. The kernel takes an overlay and the mounts on it apart, and
 // who has crossed into the one but not yet into the other then misses the other.
@@ -124,77 +166,106 @@ const drain = 10 * time.Millisecond
 
 // swapOver puts the new overlay beneath the old one and takes that away: who
 // looks for a file always finds one of the two.
-func (r *run) swapOver(s *site) (undo func() error, err error) {
-	old, err := r.clonePrivate(s.real)
+func (r *run) swapOver(s *site) error {
+	old, err := r.keepOld(s)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if !s.classic {
-		err = r.k.attachBeneath(s.tree, s.real)
-	}
-	if s.classic || err != nil {
-		return r.swapClassic(s, old)
+	if err := r.k.attachBeneath(s.tree, s.real); err != nil {
+		r.opts.log(Debug, fmt.Sprintf("%v: the old overlay goes first", err))
+		return r.swapClassic(s)
 	}
 	if len(s.submounts) > 0 {
 		time.Sleep(drain)
 	}
 	if err := must(func() error { return r.k.detach(s.real) }); err != nil {
-		return nil, err
+		return err
 	}
-	r.merged(s)
-	return func() error {
-		defer old.Close()
+	r.later(func() error {
 		if err := r.k.attachBeneath(old, s.real); err != nil {
 			return err
 		}
 		return r.k.detach(s.real)
-	}, nil
+	})
+	r.merged(s)
+	return nil
 }
 
-// swapClassic takes the old overlay away before it puts the new one there.
-func (r *run) swapClassic(s *site, old *os.File) (undo func() error, err error) {
+// swapClassic takes the old overlay away before it puts the new one there. What
+// others have mounted on it is parked meanwhile.
+func (r *run) swapClassic(s *site) error {
+	old, err := r.keepOld(s)
+	if err != nil {
+		return err
+	}
+	// Whatever happens now, what is parked has its place on the old overlay or
+	// the new one.
+	r.later(r.unpark)
+	if err := r.park(s.submounts); err != nil {
+		return err
+	}
 	if err := r.k.detach(s.real); err != nil {
-		old.Close()
-		return nil, err
+		return err
+	}
+	r.later(func() error { return must(func() error { return r.k.attach(old, s.real) }) })
+	if s.classic {
+		if err := r.build(s); err != nil {
+			return err
+		}
 	}
 	if err := r.k.attach(s.tree, s.real); err != nil {
-		defer old.Close()
-		return nil, errors.Join(err, must(func() error { return r.k.attach(old, s.real) }))
+		return err
+	}
+	r.later(func() error { return r.k.detach(s.real) })
+	if err := r.unpark(); err != nil {
+		return err
 	}
 	r.merged(s)
-	return func() error {
-		defer old.Close()
-		return errors.Join(r.k.detach(s.real), must(func() error { return r.k.attach(old, s.real) }))
-	}, nil
+	return nil
 }
 
 // swapOut takes an overlay away that no extension needs any more.
-func (r *run) swapOut(s *site) (undo func() error, err error) {
-	old, err := r.clonePrivate(s.real)
+func (r *run) swapOut(s *site) error {
+	old, err := r.keepOld(s)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := r.unmerge(s); err != nil {
-		old.Close()
-		return nil, err
+	if err := r.peel(s.real); err != nil {
+		return err
 	}
-	return func() error {
-		defer old.Close()
-		return r.k.attach(old, s.real)
-	}, nil
+	r.later(func() error { return r.k.attach(old, s.real) })
+	r.done = append(r.done, func() error { return r.removeWork(s.status) })
+	r.unmerged(s)
+	return nil
 }
 
+// merged notes that the new overlay is in place. What the old one leaves behind
+// goes only when all is done.
 func (r *run) merged(s *site) {
-	r.report.Merged = append(r.report.Merged, s.real)
 	if s.status.Merged {
-		r.report.Unmerged = append(r.report.Unmerged, s.real)
-		r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", s.real))
+		if old := filepath.Join("/", r.opts.Root, s.status.WorkDir); s.status.WorkDir != "" && old != s.upper.work {
+			r.done = append(r.done, func() error { return r.removeWork(s.status) })
+		}
+		r.unmerged(s)
 	}
-	r.opts.log(Info, fmt.Sprintf("Merged extensions into '%s'.", s.real))
+	r.report.Merged = append(r.report.Merged, s.real)
+}
+
+func (r *run) unmerged(s *site) { r.report.Unmerged = append(r.report.Unmerged, s.real) }
+
+// saySwapped is what systemd says, in its order.
+func (r *run) saySwapped() {
+	for _, path := range r.report.Unmerged {
+		r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", path))
+	}
+	for _, path := range r.report.Merged {
+		r.opts.log(Info, fmt.Sprintf("Merged extensions into '%s'.", path))
+	}
 }
 
 // unmergeAll takes away all overlays.
 func (r *run) unmergeAll() error {
+	r.readWants()
 	var failed []error
 	for _, s := range r.sites {
 		if !s.status.Merged {
@@ -224,7 +295,39 @@ func (r *run) unmerge(s *site) error {
 		if err := r.removeWork(status); err != nil {
 			return err
 		}
-		r.report.Unmerged = append(r.report.Unmerged, s.real)
+		r.unmerged(s)
 		r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", s.real))
+	}
+}
+
+// readWants notes what the extensions that are merged want of the service
+// manager when they go. Their release files are in the merged tree.
+func (r *run) readWants() {
+	seen := make(map[string]bool)
+	for _, s := range r.sites {
+		for _, name := range s.status.Extensions {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			dir, err := inroot.Resolve(r.opts.Root, r.opts.Class.ReleaseDir())
+			if err != nil {
+				continue
+			}
+			list, err := releaseCandidates(inroot.Join(r.opts.Root, dir), name)
+			if err != nil {
+				continue
+			}
+			for i := range list {
+				list[i].Lenient = true // systemd takes the only one there is
+			}
+			index, _ := extension.Find(name, list, r.opts.systemd())
+			if index < 0 {
+				continue
+			}
+			if release, err := parseReleaseFile(inroot.Join(r.opts.Root, dir+"/"+extension.ReleasePrefix+list[index].Name)); err == nil {
+				r.wants(name, release)
+			}
+		}
 	}
 }

@@ -132,7 +132,7 @@ func (r *run) makeUpper(s *site, dir string) error {
 		}
 	}
 	if mode != MutableAuto {
-		if err := r.k.mkdirAll(dir, 0o755); err != nil {
+		if err := r.makeDir(dir, 0o755); err != nil {
 			return err
 		}
 		if err := r.k.chmod(dir, s.mode); err != nil {
@@ -163,10 +163,50 @@ func (r *run) chooseWork(s *site, dir string) error {
 	if a != b {
 		return fmt.Errorf("mutable directory %s: its parent is on another file system, the work directory must be on the same: %w", dir, syscall.EXDEV)
 	}
-	s.upper.work = filepath.Join(parent, ".systemd-"+component(s.path)+"-workdir")
+	s.upper.work = workDir(dir, s.path)
 	mode := r.opts.mutable()
 	s.upper.keepWork = mode == MutableYes || mode == MutableAuto
-	return r.k.mkdirAll(s.upper.work, 0o700)
+	return r.makeDir(s.upper.work, 0o700)
+}
+
+// makeDir makes a directory with those above it, which go again if the merge
+// fails.
+func (r *run) makeDir(dir string, mode os.FileMode) error {
+	var made []string
+	for path := dir; path != "/"; path = filepath.Dir(path) {
+		if _, err := os.Lstat(path); !missing(err) {
+			break
+		}
+		made = append(made, path)
+	}
+	r.later(func() error {
+		for _, path := range made {
+			if err := r.unmake(path); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return r.k.mkdirAll(dir, mode)
+}
+
+// unmake removes a directory that was made for nothing. The overlay makes one in
+// its work directory.
+func (r *run) unmake(path string) error {
+	return r.space.do(func() error {
+		if strings.HasSuffix(path, workSuffix) {
+			return r.k.removeAll(path)
+		}
+		return ignoreMissing(r.k.rmdir(path))
+	})
+}
+
+// workSuffix ends the names of work directories.
+const workSuffix = "-workdir"
+
+// workDir returns the work directory that goes with an upper directory.
+func workDir(upper, hierarchy string) string {
+	return filepath.Join(filepath.Dir(upper), ".systemd-"+component(hierarchy)+workSuffix)
 }
 
 // sameDir reports whether two paths lead to one directory.

@@ -125,15 +125,21 @@ func TestVerityInGuest(t *testing.T) {
 	noDevices(t)
 }
 
-// noDevices fails where a block device is left. The kernel takes a moment to
-// clear them.
+// noDevices fails where a block device of an extension is left. The kernel takes
+// a moment to clear them.
 func noDevices(t *testing.T) {
 	t.Helper()
 	var list []string
 	for range 100 {
-		loops, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+		list = nil
+		files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+		for _, file := range files {
+			if backing := read(file); strings.Contains(backing, "/var/lib/extensions/") || strings.HasPrefix(backing, "/images/") {
+				list = append(list, file+": "+backing)
+			}
+		}
 		mappers, _ := filepath.Glob("/sys/block/dm-*")
-		if list = append(loops, mappers...); len(list) == 0 {
+		if list = append(list, mappers...); len(list) == 0 {
 			return
 		}
 		pause()

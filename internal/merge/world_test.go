@@ -26,6 +26,13 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(killVariable); spec != "" {
+		if err := killed(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	world := os.Getenv(worldVariable)
 	if world == "" {
 		os.Exit(m.Run())
@@ -96,12 +103,31 @@ func enterWorld(root string) error {
 			return err
 		}
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := bindFile(self, filepath.Join(top, "test")); err != nil {
+		return err
+	}
 	for _, dir := range []string{"etc", "usr/lib", "usr/bin", "opt", "var/lib/extensions", "var/lib/confexts", "run", "proc", "dev", "sys", "tmp", "old", "images"} {
 		if err := os.MkdirAll(filepath.Join(top, dir), 0o755); err != nil {
 			return err
 		}
 	}
 	if root == smallWorld {
+		// The test program may be linked with the host's libraries.
+		for _, dir := range []string{"/lib", "/lib64"} {
+			if _, err := os.Stat(dir); err != nil {
+				continue
+			}
+			if err := os.Mkdir(top+dir, 0o755); err != nil {
+				return err
+			}
+			if err := unix.Mount(dir, top+dir, "", unix.MS_BIND, ""); err != nil {
+				return err
+			}
+		}
 		if err := os.WriteFile(filepath.Join(top, "etc/os-release"), []byte("ID=debian\nVERSION_ID=99\n"), 0o644); err != nil {
 			return err
 		}
@@ -152,6 +178,18 @@ func mountSystem(tree, top string) error {
 		}
 	}
 	return unix.Mount("world", top, "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", tree, top, top))
+}
+
+// bindFile shows a file in the world.
+func bindFile(path, target string) error {
+	f, err := os.Create(target)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return unix.Mount(path, target, "", unix.MS_BIND, "")
 }
 
 func bindSystem(top string) error {

@@ -197,6 +197,9 @@ func serviceFlaws() []flaw {
 			[]string{"warning service-off"}, "enable systemd-sysext.service"},
 		{"service masked", func(t *testing.T, s *scene) { s.link("etc/systemd/system/systemd-sysext.service", "/dev/null") },
 			[]string{"warning service-off"}, "is masked"},
+		{"service is a broken link", func(t *testing.T, s *scene) {
+			s.link("etc/systemd/system/systemd-sysext.service", "../../../usr/lib/systemd/system/systemd-sysext.socket")
+		}, []string{"warning service-off"}, "nothing tells"},
 		{"service missing", func(t *testing.T, s *scene) { delete(s.files, "usr/lib/systemd/system/systemd-sysext.service") },
 			[]string{"error service-missing"}, "package systemd"},
 		{"service of the other class not enabled", func(t *testing.T, s *scene) {

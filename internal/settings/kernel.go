@@ -50,23 +50,26 @@ func splitWords(text string) (words []string) {
 	return words
 }
 
-// Bool returns the last value of key, true where it stands without one, missing
+// Bool returns the last value of key, true where it stands without any, missing
 // where it does not stand there, and broken where it is no boolean. A - in the
 // key is a _.
 func (c CommandLine) Bool(key string, missing, broken bool) bool {
-	value := missing
+	found, value, has := false, "", false
 	for _, word := range c {
-		name, text, has := strings.Cut(word, "=")
+		name, text, valued := strings.Cut(word, "=")
 		if strings.ReplaceAll(name, "-", "_") != strings.ReplaceAll(key, "-", "_") {
 			continue
 		}
-		value = true
-		if has {
-			var ok bool
-			if value, ok = ParseBool(text); !ok {
-				value = broken
-			}
+		found = true
+		if valued {
+			value, has = text, true
 		}
 	}
-	return value
+	if !has {
+		return found || missing
+	}
+	if b, ok := ParseBool(value); ok {
+		return b
+	}
+	return broken
 }

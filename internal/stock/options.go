@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -120,7 +121,14 @@ func setMutable(p *program, i *invocation, value string) error {
 
 func setPolicy(_ *program, i *invocation, value string) error {
 	found, err := policy.Parse(value)
-	if err != nil {
+	switch {
+	case errors.Is(err, policy.ErrDesignator):
+		return fmt.Errorf("Unknown partition type in image policy: %s", value)
+	case errors.Is(err, policy.ErrFlag):
+		return fmt.Errorf("Unknown partition policy flag in image policy: %s", value)
+	case errors.Is(err, policy.ErrTwice):
+		return fmt.Errorf("Duplicate rule in image policy: %s", value)
+	case err != nil:
 		return fmt.Errorf("Failed to parse image policy: %s", value)
 	}
 	i.policy = &found
@@ -161,7 +169,7 @@ func (p *program) parse(args []string) (*invocation, error) {
 			}
 		case len(arg) > 1 && arg[0] == '-':
 			if arg[1] != 'h' {
-				return i, p.complaint("unrecognized option '-%s'", firstRune(arg[1:]))
+				return i, p.complaint("unrecognized option '-%s'", arg[1:2])
 			}
 			i.print = p.help()
 			return i, nil
@@ -170,13 +178,6 @@ func (p *program) parse(args []string) (*invocation, error) {
 		}
 	}
 	return i, nil
-}
-
-func firstRune(s string) string {
-	for _, r := range s {
-		return string(r)
-	}
-	return ""
 }
 
 // long applies a long option, whose value may be the next argument. It returns

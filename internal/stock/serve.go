@@ -128,7 +128,7 @@ func (s service) updated(ctx context.Context, c varlink.Call, _ func(any) error)
 		return varlink.PermissionDenied()
 	}
 	var first error
-	for _, class := range []extension.Class{extension.Sysext, extension.Confext} {
+	for _, class := range []extension.Class{extension.Confext, extension.Sysext} {
 		r := s.request
 		r.Class = class
 		if err := s.change(ctx, r, activate.Refresh); err != nil && first == nil {

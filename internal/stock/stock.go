@@ -100,16 +100,12 @@ func (p *program) run(ctx context.Context, args []string) error {
 }
 
 func (p *program) request(i *invocation) activate.Request {
-	r := activate.Request{
+	return activate.Request{
 		Root: i.root, Class: p.class,
 		Given:  settings.Settings{Mutable: i.mutable, Policy: i.policy},
 		NoExec: i.noExec, Force: i.force, NoReload: i.noReload, AlwaysRefresh: i.alwaysRefresh,
-		Environ: p.environ, Lenient: true, Log: p.log.line,
+		Environ: p.environ, Lenient: true, Log: p.log.line, Identifier: p.name(), InJournal: p.InJournal,
 	}
-	if !p.InJournal {
-		r.Identifier = p.name()
-	}
-	return r
 }
 
 type verb func(p *program, ctx context.Context, i *invocation, r activate.Request) error

@@ -143,7 +143,7 @@ func (p *program) tell(report *merge.Report) {
 		p.log.line(merge.Info, "Skipping extension refresh because no change was found, use --always-refresh=yes to always do a refresh.")
 	}
 	for _, d := range report.Decisions {
-		if d.Verdict == merge.LeftOut {
+		if d.Verdict == merge.LeftOut && !p.InJournal {
 			p.log.line(merge.Err, fmt.Sprintf("Failed to read metadata for image %s: %s", d.Image.Name, d.Reason))
 		}
 	}

@@ -111,9 +111,14 @@ func (m Mount) Lower() (list []string) {
 }
 
 // Upper returns the upper directory of an overlay, "" if it has none.
-func (m Mount) Upper() string {
+func (m Mount) Upper() string { return m.overlayPath("upperdir=") }
+
+// Work returns the work directory of an overlay, "" if it has none.
+func (m Mount) Work() string { return m.overlayPath("workdir=") }
+
+func (m Mount) overlayPath(key string) string {
 	for _, option := range m.overlayOptions() {
-		if value, ok := strings.CutPrefix(option, "upperdir="); ok {
+		if value, ok := strings.CutPrefix(option, key); ok {
 			return plain(value)
 		}
 	}

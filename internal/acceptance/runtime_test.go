@@ -1,0 +1,176 @@
+package acceptance_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sextant/internal/vmtest"
+	"sextant/internal/vmtest/rootfs"
+)
+
+// bootedStrict looks at a system whose boot merged what is signed, with a good
+// image among bad ones.
+const bootedStrict = `
+say() { echo "$1: $(shift; "$@" 2>&1 | tr '\n' ' ')"; }
+say active systemctl is-active systemd-sysext.service
+say exit systemctl show -P ExecMainStatus systemd-sysext.service
+say tool custom-tool
+say ours sextant status --json
+say theirs systemd-sysext status --no-legend --no-pager
+say verity dmsetup table --target verity
+for name in wrong tampered unsigned directory; do
+	say "journal $name" journalctl -b -q -o cat -p err SEXTANT_IMAGE=$name
+done
+sextant list
+`
+
+// handedOver lets each program show, refresh and take away what the other
+// merged, and looks for what stays.
+const handedOver = `
+always=--always-refresh=yes
+systemd-sysext --help | grep -q always-refresh || always=
+trace() {
+	{ losetup -a; dmsetup ls; ls -AR /run/systemd/sysext /run/systemd/confext || true; cut -d' ' -f5 /proc/self/mountinfo | grep -v '^/proc\|^/sys' | sort; } >$RESULTS/$1 2>/dev/null
+}
+# Loop devices and verity devices go a moment after the last mount.
+settle() {
+	for _ in $(seq 50); do
+		[ -n "$(losetup -a; dmsetup ls | grep -v 'No devices' || true)" ] || break
+		sleep 0.1
+	done
+}
+mkdir -p /root/bad
+mv /var/lib/extensions/{wrong,tampered,unsigned}.raw /var/lib/extensions/directory /root/bad/
+say "theirs skips ours" systemd-sysext refresh
+say "theirs unmerges ours" systemd-sysext unmerge
+settle
+trace clean
+say gone "sh" "-c" "custom-tool || true"
+systemd-sysext merge 2>&1
+say "ours shows theirs" sextant status --json
+say "ours skips theirs" sextant refresh
+say "ours unmerges theirs" sextant unmerge
+settle
+trace after-ours
+sextant merge --require-signed
+systemd-sysext refresh $always 2>&1
+say "theirs again" custom-tool
+sextant refresh --always-refresh
+say "ours again" custom-tool
+sextant unmerge
+settle
+trace end
+`
+
+// TestStrictAtBoot boots with this program in systemd-sysext.service and a rule
+// that only signed images count: the good one is merged, and the wrong
+// certificate, the tampered, the unsigned image and the directory are refused.
+// Then systemd's program and ours take turns.
+func TestStrictAtBoot(t *testing.T) {
+	for _, release := range []rootfs.Release{rootfs.Trixie(), rootfs.Sid()} {
+		t.Run(release.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := example(t)
+			root := rootHash(t, sextant(t, dir, "build", "--json"))
+			vm := vmtest.New(t, release)
+			vm.CopyIn(released(t), "/usr/bin/sextant")
+			vm.CopyIn(filepath.Join("..", "..", "units", "systemd-sysext.service"), "/etc/systemd/system/systemd-sysext.service")
+			vm.Symlink("/etc/systemd/system/systemd-sysext.service", "/etc/systemd/system/sysinit.target.wants/systemd-sysext.service")
+			vm.WriteFile("/etc/sextant/merge.conf", []byte("[Merge]\nRequireSigned=yes\n"), 0o644)
+			vm.CopyIn(filepath.Join(dir, "verity_cert.crt"), "/etc/verity.d/verity_cert.crt")
+			good := filepath.Join(dir, "mkosi.output/custom-tools_1.0.0.raw")
+			vm.CopyIn(good, "/var/lib/extensions/custom-tools.raw")
+			copyBad(t, vm, dir)
+
+			r := vm.MustRun(bootedStrict + handedOver)
+			checkStrict(t, r, root)
+			checkTurns(t, r)
+		})
+	}
+}
+
+// copyBad gives the machine what must not be merged.
+func copyBad(t *testing.T, vm *vmtest.VM, dir string) {
+	t.Helper()
+	sextant(t, dir, "genkey", "--algorithm=rsa:2048", "--key=other.pem", "--certificate=other.crt")
+	sextant(t, dir, "build", "--image-id=wrong", "--image-version=", "--verity-key=other.pem", "--verity-certificate=other.crt")
+	vm.CopyIn(filepath.Join(dir, "mkosi.output/wrong.raw"), "/var/lib/extensions/wrong.raw")
+	sextant(t, dir, "build", "--image-id=unsigned", "--image-version=", "--verity=disabled")
+	vm.CopyIn(filepath.Join(dir, "mkosi.output/unsigned.raw"), "/var/lib/extensions/unsigned.raw")
+	sextant(t, dir, "build", "--image-id=tampered", "--image-version=")
+	image := readFile(t, filepath.Join(dir, "mkosi.output/tampered.raw"))
+	at := bytes.Index(image, []byte("tool"))
+	for at >= 0 && at < len(image) {
+		image[at] ^= 1
+		next := bytes.Index(image[at:], []byte("tool"))
+		if next < 0 {
+			break
+		}
+		at += next
+	}
+	vm.WriteFile("/var/lib/extensions/tampered.raw", image, 0o644)
+	release := filepath.Join(t.TempDir(), "directory")
+	path := filepath.Join(release, "usr/lib/extension-release.d/extension-release.directory")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, []byte("ID=_any\n"))
+	vm.CopyIn(release, "/var/lib/extensions/directory")
+}
+
+func checkStrict(t *testing.T, r *vmtest.Result, root string) {
+	t.Helper()
+	for _, want := range []string{
+		"active: active \n", "exit: 3 \n", "tool: hello from custom-tools \n", root,
+		"\njournal wrong: wrong: left out: ", "\njournal tampered: tampered: left out: ",
+		"\njournal unsigned: unsigned: left out: ", "\njournal directory: directory: left out: ",
+	} {
+		if !strings.Contains(r.Stdout, want) {
+			t.Errorf("the booted system printed no %q", want)
+		}
+	}
+	for _, who := range []string{"ours", "theirs"} {
+		line := lineOf(r.Stdout, who)
+		if !strings.Contains(line, "custom-tools") || strings.Contains(line, "wrong ") || strings.Contains(line, "unsigned ") {
+			t.Errorf("%s shows %q, want custom-tools alone", who, line)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", r.Stdout, r.Stderr)
+	}
+}
+
+// checkTurns looks at what both programs made of each other's merges.
+func checkTurns(t *testing.T, r *vmtest.Result) {
+	t.Helper()
+	for who, want := range map[string]string{
+		"theirs unmerges ours": "Unmerged '/usr'.", "gone": "not found", "ours shows theirs": `"custom-tools"`,
+		"ours unmerges theirs": "unmerged /usr", "theirs again": "hello from custom-tools", "ours again": "hello from custom-tools",
+	} {
+		if line := lineOf(r.Stdout, who); !strings.Contains(line, want) {
+			t.Errorf("%s: %q, want %q", who, line, want)
+		}
+	}
+	clean := string(readFile(t, filepath.Join(r.Dir, "clean")))
+	for _, name := range []string{"after-ours", "end"} {
+		if got := string(readFile(t, filepath.Join(r.Dir, name))); got != clean {
+			t.Errorf("%s: what stays is\n%s\nwant\n%s", name, got, clean)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", r.Stdout, r.Stderr)
+	}
+}
+
+// lineOf returns what stands behind "name: ".
+func lineOf(out, name string) string {
+	for line := range strings.Lines(out) {
+		if rest, ok := strings.CutPrefix(line, name+": "); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,205 @@
+package merge
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sextant/internal/discover"
+	"sextant/internal/dps"
+	"sextant/internal/hierarchy"
+	"sextant/internal/image"
+	"sextant/internal/inroot"
+	"sextant/internal/linux/mount"
+)
+
+// maxHidden is how many hidden files of one extension are named.
+const maxHidden = 10
+
+// findForeign looks for mounts of others that meet the hierarchies, in the
+// namespace before our own overlays are taken off there.
+func (r *run) findForeign(table []mount.Mount) error {
+	for _, s := range r.sites {
+		list, err := hierarchy.Foreigners(s.real, r.opts.Class, table)
+		if err != nil {
+			return err
+		}
+		s.foreign = list
+	}
+	return nil
+}
+
+// meetForeign finds out which files of which extension the mounts of others hide,
+// and decides who wins.
+func (r *run) meetForeign() error {
+	for _, s := range r.sites {
+		for i := range s.foreign {
+			f := &s.foreign[i]
+			if f.Place == hierarchy.Below {
+				r.hide(s, f)
+			}
+			f.Advice = advice(*f, r.opts.Submounts)
+			r.sayForeign(*f)
+		}
+		r.report.Foreign = append(r.report.Foreign, s.foreign...)
+		if err := r.chooseSubmounts(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hide lists what a mount below a hierarchy hides.
+func (r *run) hide(s *site, f *hierarchy.Foreign) {
+	rel := strings.TrimPrefix(f.Path, s.real)
+	for _, l := range r.layers {
+		resolved, err := inroot.Resolve(l.dir, s.path+rel)
+		if err != nil {
+			continue // it has nothing there
+		}
+		f.Hides = append(f.Hides, hidden(l.Name, s.path+rel, os.DirFS(inroot.Join(l.dir, resolved)))...)
+	}
+}
+
+// hidden lists the files of one extension below a path, as far as they are few.
+func hidden(name, path string, files fs.FS) (list []string) {
+	more := 0
+	err := fs.WalkDir(files, ".", func(rel string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || d.IsDir():
+		case len(list) < maxHidden:
+			list = append(list, name+": "+filepath.Join(path, rel))
+		default:
+			more++
+		}
+		return nil
+	})
+	if err != nil || more > 0 {
+		list = append(list, fmt.Sprintf("%s: %d more below %s", name, more, path))
+	}
+	return list
+}
+
+// chooseSubmounts leaves out the copies of mounts that extensions win against.
+func (r *run) chooseSubmounts(s *site) error {
+	for _, f := range s.foreign {
+		if f.Place != hierarchy.Below || len(f.Hides) == 0 {
+			continue
+		}
+		switch r.opts.Submounts {
+		case SubmountsRefuse:
+			return fmt.Errorf("%s is mounted at %s, where extensions have files (%s)", f.Type, f.Path, f.Hides[0])
+		case SubmountsExtension:
+			s.submounts = slices.DeleteFunc(s.submounts, func(m submount) bool {
+				if m.Point != f.Path {
+					return false
+				}
+				m.tree.Close()
+				return true
+			})
+		}
+	}
+	return nil
+}
+
+// advice tells what to do about a mount of others.
+func advice(f hierarchy.Foreign, mode Submounts) string {
+	switch {
+	case f.Place == hierarchy.Covers:
+		return "unmount it: the extensions below it can neither be seen nor unmerged"
+	case f.Place == hierarchy.Beneath:
+		return "it is the lowest layer of the merge; what is written to its upper directory meanwhile may not show"
+	case f.Place == hierarchy.Above:
+		return "an overlay on it counts as the second of two that the kernel allows"
+	case len(f.Hides) == 0:
+		return ""
+	case mode == SubmountsExtension:
+		return "the extensions win; it is back when they are unmerged"
+	}
+	return "it wins; --submounts=extension lets the extensions win"
+}
+
+func (r *run) sayForeign(f hierarchy.Foreign) {
+	if f.Advice == "" {
+		return
+	}
+	text := fmt.Sprintf("%s is mounted at %s (%s)", f.Type, f.Path, f.Place)
+	if len(f.Hides) > 0 {
+		text += ", where there is " + strings.Join(f.Hides, ", ")
+	}
+	r.opts.log(Notice, text+": "+f.Advice+".")
+}
+
+// foreignNow is for Status: it has no layers to look into, so it looks into the
+// candidates that have the names of what is merged.
+func (r *run) foreignNow(s *hierarchy.Status, table []mount.Mount) error {
+	list, err := hierarchy.Foreigners(s.Real, r.opts.Class, table)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if f := &list[i]; f.Place == hierarchy.Below && s.Merged && r.opts.Images != nil {
+			if err := r.hideCandidates(s, f); err != nil {
+				return err
+			}
+		}
+		list[i].Advice = advice(list[i], r.opts.Submounts)
+	}
+	s.Foreign = list
+	return nil
+}
+
+func (r *run) hideCandidates(s *hierarchy.Status, f *hierarchy.Foreign) (err error) {
+	if r.candidates == nil {
+		if r.candidates, err = r.opts.Images(); err != nil {
+			return err
+		}
+	}
+	path := s.Path + strings.TrimPrefix(f.Path, s.Real)
+	for _, c := range r.candidates {
+		if c.Fault == nil && slices.Contains(s.Extensions, c.Name) {
+			f.Hides = append(f.Hides, hiddenIn(c, path)...)
+		}
+	}
+	return nil
+}
+
+// hiddenIn lists the files of a candidate below a path, without mounting it.
+// What cannot be read that way is passed over.
+func hiddenIn(c discover.Candidate, path string) (list []string) {
+	if !c.Kind.Image() {
+		resolved, err := inroot.Resolve(c.Path, path)
+		if err != nil {
+			return nil
+		}
+		return hidden(c.Name, path, os.DirFS(inroot.Join(c.Path, resolved)))
+	}
+	m, err := image.Open(c.Path)
+	if err != nil {
+		return nil
+	}
+	defer m.Close()
+	for _, v := range m.Volumes() {
+		inside := strings.TrimPrefix(path, "/")
+		if v.Role() == dps.Usr {
+			inside = strings.TrimPrefix(inside, "usr/")
+		}
+		files, _, err := m.FileSystem(v.Data)
+		if err != nil {
+			continue
+		}
+		if below, err := fs.Sub(files, inside); err == nil && exists(files, inside) {
+			list = append(list, hidden(c.Name, path, below)...)
+		}
+	}
+	return list
+}
+
+func exists(files fs.FS, path string) bool {
+	_, err := fs.Stat(files, path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,233 @@
+//go:build linux
+
+package merge_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sextant/internal/extension"
+	"sextant/internal/merge"
+)
+
+// verdicts gives the decisions as "name: verdict rule".
+func verdicts(r *merge.Report) (list []string) {
+	for _, d := range r.Decisions {
+		list = append(list, fmt.Sprintf("%s: %s %s", d.Image.Name, d.Verdict, d.Rule))
+	}
+	return list
+}
+
+// TestLimit merges as many extensions as the kernel takes, and one more.
+func TestLimit(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	write(t, "/usr", map[string]string{"bin/host": "host"})
+	const most = 498
+	for i := range most {
+		name := fmt.Sprintf("extension-with-a-long-name-%03d", i)
+		addDirectory(t, name, map[string]string{"usr/bin/" + name: name})
+	}
+	opts := quiet(t)
+	r, err := merge.Merge(t.Context(), opts)
+	if err != nil || slices.ContainsFunc(r.Decisions, func(d merge.Decision) bool { return d.Verdict != merge.Merged }) {
+		t.Fatalf("%v, %q", err, verdicts(r))
+	}
+	want(t, "/usr/bin/extension-with-a-long-name-000", "extension-with-a-long-name-000")
+	want(t, "/usr/bin/extension-with-a-long-name-497", "extension-with-a-long-name-497")
+	want(t, "/usr/bin/host", "host")
+	addDirectory(t, "one-more", map[string]string{"usr/bin/more": "more"})
+	r, err = merge.Refresh(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := r.Decisions[len(r.Decisions)-1]
+	if last.Verdict != merge.LeftOut || last.Rule != merge.RuleLimit {
+		t.Errorf("one more: %+v", last)
+	}
+	t.Log(last.Reason)
+	want(t, "/usr/bin/extension-with-a-long-name-497", "extension-with-a-long-name-497")
+	want(t, "/usr/bin/more", "<none>")
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamage merges a good directory beside every kind of bad one.
+func TestDamage(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "good", map[string]string{"usr/bin/good": "good", "opt/good": "good"})
+	addDirectory(t, "os-release", map[string]string{"usr/bin/bad": "bad", "usr/lib/os-release": "ID=other\n"})
+	addDirectory(t, "usr-file", map[string]string{"opt": "no directory"})
+	addDirectory(t, "other", map[string]string{"usr/bin/bad": "bad"})
+	write(t, "/var/lib/extensions", map[string]string{
+		"other/usr/lib/extension-release.d/extension-release.other":   "ID=fedora\n",
+		"misnamed/usr/lib/extension-release.d/extension-release.else": "ID=_any\n",
+		"misnamed/usr/bin/bad": "bad",
+		"empty.raw":            "",
+		"noise.raw":            strings.Repeat("noise ", 4000),
+		"inside/usr/lib/extension-release.d/extension-release.inside": "ID=_any\n",
+	})
+	if err := os.Mkdir("/var/lib/extensions/mask", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r, err := merge.Merge(t.Context(), options(t))
+	must(t, r, err)
+	wanted := []string{
+		"empty: left-out table", "good: merged release", "inside: merged release", "mask: ignored release", "misnamed: ignored release",
+		"noise: left-out table", "os-release: left-out os-release", "other: ignored release", "usr-file: left-out hierarchy",
+	}
+	if got := verdicts(r); !slices.Equal(got, wanted) {
+		t.Errorf("decisions %q, want %q", got, wanted)
+	}
+	want(t, "/usr/bin/good", "good")
+	want(t, "/opt/good", "good")
+	want(t, "/usr/bin/bad", "<none>")
+}
+
+// TestInside leaves out an extension that lies in the hierarchy it is for.
+func TestInside(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "good", map[string]string{"usr/bin/good": "good", "opt/good": "good"})
+	write(t, "/opt/extensions/inside", map[string]string{"opt/inside": "x", "usr/bin/inside": "x", "usr/lib/extension-release.d/extension-release.inside": "ID=_any\n"})
+	if err := os.Symlink("/opt/extensions/inside", "/var/lib/extensions/inside"); err != nil {
+		t.Fatal(err)
+	}
+	mountTmpfs(t, "/usr/local", "outer")
+	r, err := merge.Merge(t.Context(), options(t))
+	must(t, r, err)
+	if got := verdicts(r); !slices.Equal(got, []string{"good: merged release", "inside: left-out mount"}) {
+		t.Errorf("decisions %q", got)
+	}
+	want(t, "/opt/good", "good")
+	want(t, "/usr/bin/good", "good")
+	want(t, "/usr/bin/inside", "<none>")
+	want(t, "/usr/local/outer", "outer")
+	want(t, "/usr/.systemd-sysext/extensions", "good\n")
+}
+
+// overlayOn mounts an overlay with one file on a directory.
+func overlayOn(t *testing.T, dir, file string) {
+	t.Helper()
+	top := filepath.Join("/var/prism", dir)
+	for _, sub := range []string{"upper", "work"} {
+		if err := os.MkdirAll(filepath.Join(top, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", dir, top, top)
+	if err := unix.Mount("prism", dir, "overlay", 0, data); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, map[string]string{file: file})
+}
+
+// TestForeign shows overlays of others at and below a hierarchy, who hides what,
+// and who wins.
+func TestForeign(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/local/bin/tool": "a"})
+	write(t, "/usr/local", map[string]string{"host": "host"})
+	overlayOn(t, "/usr", "prismusr")
+	overlayOn(t, "/usr/local", "prismlocal")
+	opts := options(t)
+	r, err := merge.Merge(t.Context(), opts)
+	must(t, r, err)
+	want(t, "/usr/prismusr", "prismusr")
+	want(t, "/usr/local/prismlocal", "prismlocal")
+	want(t, "/usr/local/bin/tool", "<none>")
+	if len(r.Foreign) != 2 || r.Foreign[0].Place != "beneath" || r.Foreign[1].Place != "below" || !slices.Equal(r.Foreign[1].Hides, []string{"a: /usr/local/bin/tool"}) {
+		t.Errorf("foreign mounts: %+v", r.Foreign)
+	}
+	status, err := merge.Status(t.Context(), opts)
+	if err != nil || len(status[0].Foreign) != 2 || !slices.Equal(status[0].Foreign[1].Hides, []string{"a: /usr/local/bin/tool"}) {
+		t.Errorf("Status() = %+v, %v", status, err)
+	}
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	before := mounts(t)
+	opts.Submounts = merge.SubmountsExtension
+	for range 2 {
+		opts.AlwaysRefresh = true
+		r, err = merge.Refresh(t.Context(), opts)
+		must(t, r, err)
+		want(t, "/usr/local/bin/tool", "a")
+		want(t, "/usr/local/prismlocal", "<none>")
+		want(t, "/usr/local/host", "host")
+	}
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "/usr/local/prismlocal", "prismlocal")
+	if after := mounts(t); after != before {
+		t.Errorf("left\n%s\nbefore:\n%s", after, before)
+	}
+	opts.Submounts = merge.SubmountsRefuse
+	if r, err := merge.Merge(t.Context(), opts); err == nil || len(r.Merged) > 0 {
+		t.Errorf("refuse: %v, merged %q", err, r.Merged)
+	}
+	if after := mounts(t); after != before {
+		t.Errorf("refused, left\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// TestTooDeep has a hierarchy that is two overlays already.
+func TestTooDeep(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "opt/a": "a"})
+	overlayOn(t, "/usr", "first")
+	if err := os.Mkdir("/upper2", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir("/work2", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("second", "/usr", "overlay", 0, "lowerdir=/usr,upperdir=/upper2,workdir=/work2"); err != nil {
+		t.Fatal(err)
+	}
+	before := mounts(t)
+	r, err := merge.Merge(t.Context(), options(t))
+	if err == nil || !strings.Contains(err.Error(), "overlay on an overlay") {
+		t.Errorf("merge: %v, %+v", err, r)
+	}
+	if after := mounts(t); after != before {
+		t.Errorf("left\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+func TestConfext(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	write(t, "/var/lib/confexts/c", map[string]string{
+		"etc/c.conf": "c", "etc/extension-release.d/extension-release.c": "ID=debian\nVERSION_ID=99\n",
+	})
+	opts := optionsFor(t, extension.Confext)
+	r, err := merge.Merge(t.Context(), opts)
+	must(t, r, err)
+	want(t, "/etc/c.conf", "c")
+	want(t, "/etc/.systemd-confext/confexts", "c\n")
+	if !strings.Contains(mounts(t), "/etc ro,nosuid,nodev,noexec,relatime shared - overlay confext") {
+		t.Error(mounts(t))
+	}
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Error(err)
+	}
+	want(t, "/etc/c.conf", "<none>")
+}
