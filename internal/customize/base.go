@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -110,6 +111,11 @@ func (b *Base) Root() (*sysroot.Root, error) {
 	var mounts []sysroot.Mount
 	for _, m := range b.Mounts {
 		mounts = append(mounts, sysroot.Mount{Dir: m.Dir, FS: m.FS, Err: m.Why})
+	}
+	for _, e := range b.Fstab {
+		if _, ok := bindOf(e); ok && !b.mounted(e.Target) {
+			mounts = append(mounts, sysroot.Mount{Dir: e.Target, Bind: path.Clean(e.Source)})
+		}
 	}
 	return sysroot.New(mounts)
 }
