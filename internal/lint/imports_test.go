@@ -40,6 +40,7 @@ var layers = []layer{
 	{"internal/report", nil, "words"},
 	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
 	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
+	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
 	{"internal/inspect", []string{
 		"internal/image", "internal/extension", "internal/dps", "internal/signature",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault", "internal/hexdump",
