@@ -26,12 +26,7 @@ func TestFormats(t *testing.T) {
 	}
 	for _, format := range disk.Formats() {
 		t.Run(string(format), func(t *testing.T) {
-			from, err := disk.Open(base)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer from.Close()
-			b, err := customize.Open(from, from.Size(), customize.Options{Now: now()})
+			b, err := customize.OpenPath(t.Context(), base, customize.Options{Now: now()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +40,7 @@ func TestFormats(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := filepath.Join(dir, "out."+string(format))
-			if err := plan.Write(t.Context(), from, customize.Output{Path: out, Format: format}); err != nil {
+			if err := plan.Write(t.Context(), customize.Output{Path: out, Format: format}); err != nil {
 				t.Fatal(err)
 			}
 			raw := filepath.Join(dir, string(format)+".raw")
