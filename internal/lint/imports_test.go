@@ -22,6 +22,10 @@ var layers = []layer{
 	{"internal/span", nil, "words"},
 	{"internal/tree", []string{"internal/span"}, "words"},
 	{"internal/hexdump", nil, "words"},
+	{"internal/pages", nil, "knows bytes only"},
+	{"internal/disk", []string{
+		"internal/format/", "internal/probe", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
+	}, "knows containers, changes nothing in them"},
 	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
 	{"internal/linux/", nil, "the system's own words, none of ours"},
 	{"internal/dps", []string{"internal/format/gpt", "internal/fault"}, "a table"},
@@ -41,6 +45,7 @@ var layers = []layer{
 	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
 	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
 	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
+	{"internal/mounted", []string{"internal/extract", "internal/linux/", "internal/tree", "internal/span", "internal/fault"}, "changes what the kernel mounts, knows no disk"},
 	{"internal/inspect", []string{
 		"internal/image", "internal/extension", "internal/dps", "internal/signature",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault", "internal/hexdump",

@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"sextant/internal/extract"
@@ -102,9 +103,23 @@ func (d *difference) place(at string, node *tree.Inode) error {
 	return d.fresh.Root.Put(from, node)
 }
 
+// rename gives what was left out the paths that it would have in the root.
+func (d *difference) rename(left []extract.LeftOut) []extract.LeftOut {
+	for i, l := range left {
+		from, below, _ := strings.Cut(strings.TrimPrefix(l.First, "/"), "/")
+		for _, s := range d.moves {
+			if s.From != "" && s.From == from {
+				left[i].First = path.Join("/", s.Path, below)
+			}
+		}
+	}
+	return left
+}
+
 // changeDirectory changes the base itself.
 func (e *Editor) changeDirectory(ctx context.Context) error {
 	d := &difference{fresh: &tree.Tree{Root: tree.NewDir(0o700)}}
+	d.fresh.Root.UID, d.fresh.Root.GID = uint32(os.Geteuid()), uint32(os.Getegid())
 	if err := d.compare(".", e.base.Tree.Root, e.tree.Root); err != nil {
 		return err
 	}
@@ -117,7 +132,9 @@ func (e *Editor) changeDirectory(ctx context.Context) error {
 		return err
 	}
 	if err := e.prepare(ctx, root, d); err != nil {
-		return errors.Join(err, root.RemoveAll(stageName))
+		err = errors.Join(err, root.RemoveAll(stageName))
+		_, markErr := step{Path: ".", Is: attributesOf(e.base.Tree.Root)}.mark(root, nil)
+		return errors.Join(err, markErr)
 	}
 	left, err := replay(root, append(d.moves, d.marks...), e.checkpoint)
 	e.tell(left)
@@ -134,7 +151,7 @@ func (e *Editor) prepare(ctx context.Context, root *os.Root, d *difference) erro
 	if err != nil {
 		return err
 	}
-	e.tell(made.LeftOut)
+	e.tell(d.rename(made.LeftOut))
 	if err := syncAll(root, path.Join(stageName, newName)); err != nil {
 		return err
 	}
