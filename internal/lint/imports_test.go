@@ -64,6 +64,17 @@ var layers = []layer{
 		"internal/repart", "internal/extension", "internal/dps", "internal/ids", "internal/signature",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault",
 	}, "decides, does not do"},
+	{"internal/spelling", nil, "words"},
+	{"internal/prism", []string{"internal/spelling"}, "reads what the user wrote, does nothing"},
+	{"internal/probe", nil, "pure: looks at bytes"},
+	{"internal/fstab", nil, "pure"},
+	{"internal/sysroot", []string{"internal/tree", "internal/span"}, "shows trees, changes nothing"},
+	{"internal/redo", []string{"internal/fault"}, "knows files only"},
+	{"internal/customize", []string{
+		"internal/prism", "internal/sysroot", "internal/fstab", "internal/probe", "internal/redo", "internal/disk", "internal/roottree", "internal/unit", "internal/selinux",
+		"internal/preflight", "internal/report", "internal/image", "internal/extension", "internal/source", "internal/dps",
+		"internal/format/", "internal/tree", "internal/span", "internal/fault",
+	}, "knows bases, not users"},
 	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
 	{"internal/preflight", []string{
