@@ -27,7 +27,7 @@ var layers = []layer{
 	{"internal/hexdump", nil, "words"},
 	{"internal/pages", nil, "knows bytes only"},
 	{"internal/disk", []string{
-		"internal/format/", "internal/probe", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
+		"internal/format/", "internal/probe", "internal/pages", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
 	}, "knows containers, changes nothing in them"},
 	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
 	{"internal/linux/", nil, "the system's own words, none of ours"},
@@ -46,7 +46,14 @@ var layers = []layer{
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
 	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
+	{"internal/hierarchy", []string{"internal/extension", "internal/fault", "internal/inroot", "internal/linux/mount"}, "looks, changes nothing"},
+	{"internal/merge", []string{
+		"internal/discover", "internal/hierarchy", "internal/image", "internal/signature", "internal/format/verity", "internal/extension",
+		"internal/policy", "internal/dps", "internal/version", "internal/verdict", "internal/inroot", "internal/fault", "internal/linux/",
+	}, "does what it decided, prints nothing"},
 	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
+	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
+	{"internal/mounted", []string{"internal/extract", "internal/linux/", "internal/tree", "internal/span", "internal/fault"}, "changes what the kernel mounts, knows no disk"},
 	{"internal/inspect", []string{
 		"internal/image", "internal/extension", "internal/dps", "internal/signature",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault", "internal/hexdump",
@@ -57,6 +64,17 @@ var layers = []layer{
 		"internal/repart", "internal/extension", "internal/dps", "internal/ids", "internal/signature",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault",
 	}, "decides, does not do"},
+	{"internal/spelling", nil, "words"},
+	{"internal/prism", []string{"internal/spelling"}, "reads what the user wrote, does nothing"},
+	{"internal/probe", nil, "pure: looks at bytes"},
+	{"internal/fstab", nil, "pure"},
+	{"internal/sysroot", []string{"internal/tree", "internal/span"}, "shows trees, changes nothing"},
+	{"internal/redo", []string{"internal/fault"}, "knows files only"},
+	{"internal/customize", []string{
+		"internal/prism", "internal/sysroot", "internal/fstab", "internal/probe", "internal/redo", "internal/disk", "internal/roottree", "internal/unit", "internal/selinux",
+		"internal/preflight", "internal/report", "internal/image", "internal/extension", "internal/source", "internal/dps",
+		"internal/format/", "internal/tree", "internal/span", "internal/fault",
+	}, "knows bases, not users"},
 	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
 	{"internal/preflight", []string{
