@@ -92,7 +92,7 @@ func TestIndexGrows(t *testing.T) {
 	}{
 		{"-t ext4 -b 1024 -N 60000", 1000, 1},
 		{"-t ext4 -b 1024 -N 60000 -O ^metadata_csum", 5000, 1},
-		{"-t ext4 -b 1024 -N 60000 -O large_dir", 55000, 2},
+		{"-t ext4 -b 1024 -N 60000 -O large_dir", 32000, 2},
 	} {
 		image := makeImage(t, "100M", c.args, "")
 		e := editImage(t, image)
