@@ -299,6 +299,32 @@ func TestNoJournal(t *testing.T) {
 	}
 }
 
+// TestHostileJournal recovers what somebody else prepared, to get at what lies
+// outside.
+func TestHostileJournal(t *testing.T) {
+	for name, journal := range map[string]string{
+		"no JSON":       `[{"path":`,
+		"up":            `[{"path":"../beyond"}]`,
+		"through link":  `[{"path":"outside/file"}]`,
+		"place outside": `[{"path":"outside/new","from":"0"}]`,
+		"from outside":  `[{"path":"etc/new","from":"../../../beyond/file"}]`,
+		"mark outside":  `[{"path":"outside","is":{"mode":16895}}]`,
+		"mark up":       `[{"path":"usr/up","is":{"mode":16895}}]`,
+		"the root":      `[{"path":"."}]`,
+	} {
+		top := root(t)
+		outside := dump(t, beyond(top))
+		must(t, os.MkdirAll(filepath.Join(top, ".sextant-customize/new/0"), 0o700), os.WriteFile(filepath.Join(top, ".sextant-customize/journal"), []byte(journal), 0o600))
+		_, err := roottree.Recover(top)
+		if name == "no JSON" && !errors.Is(err, fault.ErrCorrupt) {
+			t.Errorf("%s: Recover = %v, want ErrCorrupt", name, err)
+		}
+		if diff := cmp.Diff(outside, dump(t, beyond(top))); diff != "" {
+			t.Errorf("%s: Recover = %v, and outside:\n%s", name, err, diff)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	top := root(t)
 	e := open(t, top).Scratch(options)
