@@ -351,7 +351,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestRandomDamage(t *testing.T) {
 	rounds := 300
 	if os.Getenv("SEXTANT_TEST_LONG") != "" {
-		rounds = 30000
+		rounds = 5000
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	taken := 0
