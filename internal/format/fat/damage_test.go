@@ -265,6 +265,21 @@ func TestCaseOutsideASCII(t *testing.T) {
 	}
 }
 
+// TestDiskErrors keeps the flag that says that the medium is not sound.
+func TestDiskErrors(t *testing.T) {
+	b := sample(t, "fat16")
+	g := openBytes(t, b).Geometry()
+	for n := range g.FATs {
+		b[g.FATStart+int64(n)*g.FATSize+3] &^= 0x40
+	}
+	e, err := fat.Edit(memory(b), int64(len(b)), fat.EditOptions{})
+	must(t, err, e.Put("new", file("x")), e.Commit())
+	problems, err := openBytes(t, b).Check(context.Background())
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Error(), "disk had errors") {
+		t.Errorf("Check = %v, %v", problems, err)
+	}
+}
+
 // TestMirroring has one FAT that counts.
 func TestMirroring(t *testing.T) {
 	b := sample(t, "fat32")
