@@ -433,3 +433,33 @@ func TestUser(t *testing.T) {
 		t.Errorf("Notices() = %q", e.Notices())
 	}
 }
+
+// TestRealRoot changes the root of a Debian, as a copy and as an archive.
+func TestRealRoot(t *testing.T) {
+	testenv.RequireRoot(t)
+	cache, err := os.UserCacheDir()
+	must(t, err)
+	roots, _ := filepath.Glob(filepath.Join(cache, "sextant-test", "rootfs", "trixie-*", "tree"))
+	if os.Getenv("SEXTANT_TEST_LONG") == "" || len(roots) == 0 {
+		t.Skip("LEFT OUT: needs SEXTANT_TEST_LONG, and a root file system in the cache of vmtest")
+	}
+	work := t.TempDir()
+	archive := filepath.Join(work, "root.tar.zst")
+	run(t, "tar", "-C", roots[0], "--zstd", "--xattrs", "--xattrs-include=*", "-cSf", archive, ".")
+	want := dump(t, roots[0])
+	want["/etc/hostname"], want["/etc"] = "new", "changed"
+	for _, base := range []string{roots[0], archive} {
+		out := filepath.Join(work, "out")
+		e, err := open(t, base).Into(t.Context(), out, roottree.Options{})
+		must(t, err, e.Put("etc/hostname", file("host")), e.Commit())
+		if base == archive {
+			run(t, "sh", "-c", "cd "+work+" && mv out out.tar.zst && mkdir out && tar -C out --xattrs --xattrs-include=* -xpf out.tar.zst")
+		}
+		got := dump(t, out)
+		got["/etc/hostname"], got["/etc"] = "new", "changed"
+		if diff := imagetest.Diff(got, want); len(diff) > 0 {
+			t.Errorf("%s:\n%s", base, strings.Join(diff, "\n"))
+		}
+		must(t, os.RemoveAll(out))
+	}
+}

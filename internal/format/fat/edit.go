@@ -56,8 +56,8 @@ type Editor struct {
 // checks all of it first and refuses one that is not sound: free counts that are
 // wrong, clusters that no file has, remains of long names and a dirty bit do not
 // matter, as they mislead nobody. Commit corrects the counts and clears the bit,
-// as the check has just been made; a flag that the disk had errors stays. Without mirroring of the FATs it is taken if
-// they are equal, and all are written.
+// as the check has just been made; a flag that the disk had errors stays. Without
+// mirroring of the FATs it is taken if they are equal, and all are written.
 func Edit(disk Storage, size int64, opts EditOptions) (*Editor, error) {
 	first, err := open(disk, size)
 	if err != nil {
