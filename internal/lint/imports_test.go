@@ -23,7 +23,6 @@ var layers = []layer{
 	{"internal/tree", []string{"internal/span"}, "words"},
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump"}, "bytes only: a format knows no other room"},
 	{"internal/hexdump", nil, "words"},
 	{"internal/pages", nil, "knows bytes only"},
 	{"internal/disk", []string{
