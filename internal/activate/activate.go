@@ -53,7 +53,7 @@ type Request struct {
 func (r Request) Options() (merge.Options, error) {
 	dirs, err := r.Environ.Hierarchies(r.Class)
 	if err != nil {
-		return merge.Options{}, fmt.Errorf("Failed to determine %s hierarchies: %w", r.Class, err)
+		return merge.Options{}, err
 	}
 	o := merge.Options{
 		Root: r.Root, Class: r.Class, Hierarchies: dirs, Images: r.images,

@@ -36,11 +36,10 @@ const (
 	loadFailed = "org.freedesktop.systemd1.LoadFailed"
 )
 
-// How long the manager may take: for a call; to read its units, as systemctl
-// waits; and for one job.
+// How long the manager may take: for a call, to read its units, and for one job.
 const (
 	callPatience   = 25 * time.Second
-	reloadPatience = 3 * time.Minute
+	reloadPatience = 5 * time.Minute
 	jobPatience    = 5 * time.Minute
 )
 
@@ -63,13 +62,13 @@ func Apply(ctx context.Context, w Wanted, warn func(string)) error {
 	}
 	m, err := connect()
 	if err != nil {
-		return fmt.Errorf("Failed to get D-Bus connection: %w", err)
+		return fmt.Errorf("connect to the service manager: %w", err)
 	}
 	defer m.conn.Close()
 	m.warn = warn
 	if w.Reload {
 		if err := m.reload(ctx); err != nil {
-			return fmt.Errorf("Failed to reload service manager: %w", err)
+			return fmt.Errorf("reload the service manager: %w", err)
 		}
 	}
 	m.wait = !w.InUnit || m.started(ctx)
@@ -130,7 +129,7 @@ func (m *manager) started(ctx context.Context) bool {
 func (m *manager) each(ctx context.Context, units []string, method string) {
 	for _, unit := range units {
 		if err := m.unit(ctx, unit, method); err != nil {
-			m.warn(fmt.Sprintf("Failed to %s unit '%s': %v", method, unit, err))
+			m.warn(fmt.Sprintf("%s %s: %v", method, unit, err))
 		}
 	}
 }
