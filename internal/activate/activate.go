@@ -53,7 +53,7 @@ type Request struct {
 func (r Request) Options() (merge.Options, error) {
 	dirs, err := r.Environ.Hierarchies(r.Class)
 	if err != nil {
-		return merge.Options{}, fmt.Errorf("Failed to determine %s hierarchies: %w", r.Class, err)
+		return merge.Options{}, err
 	}
 	o := merge.Options{
 		Root: r.Root, Class: r.Class, Hierarchies: dirs, Images: r.images,
@@ -176,6 +176,6 @@ func (r Request) Notify(ctx context.Context, report *merge.Report) error {
 		return nil
 	}
 	u := report.Units
-	return manager.Apply(ctx, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart, InUnit: r.inUnit()},
+	return manager.Apply(ctx, manager.Private, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart, InUnit: r.inUnit()},
 		func(warning string) { r.Log(merge.Warning, warning) })
 }
