@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sextant/internal/dps"
 	"sextant/internal/imagetest"
 	"sextant/internal/imagetest/disk"
@@ -123,6 +125,58 @@ func TestVerityInGuest(t *testing.T) {
 		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}
 	noDevices(t)
+	for _, name := range []string{"goodusr", "hashed", "plain", "stranger", "tampered"} {
+		if err := os.Remove("/var/lib/extensions/" + name + ".raw"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verityFaults(t, before)
+	verityKilled(t, before)
+}
+
+// verityFaults has each call of a merge of one signed image fail.
+func verityFaults(t *testing.T, clean string) {
+	for i, done := 0, false; !done; i++ {
+		opts := quiet(t)
+		n, name := 0, ""
+		opts.Before(func(call string) error {
+			if n++; n == i+1 {
+				name = call
+				return unix.ENOMEM
+			}
+			return nil
+		})
+		r, err := merge.Merge(t.Context(), opts)
+		done = name == ""
+		if err == nil && r.Outcome == merge.Done {
+			want(t, "/usr/bin/good", "good")
+		}
+		if _, err := merge.Unmerge(t.Context(), quiet(t)); err != nil {
+			t.Fatalf("%s failed; unmerge: %v", name, err)
+		}
+		if after := state(t); after != clean {
+			t.Fatalf("%s failed; left behind:\n%s\nbefore:\n%s", name, after, clean)
+		}
+		noDevices(t)
+	}
+}
+
+// verityKilled ends a merge of one signed image before each call.
+func verityKilled(t *testing.T, clean string) {
+	for i, alive := 0, false; !alive; i++ {
+		alive = kill(t, "merge", i, 0)
+		if r, err := merge.Refresh(t.Context(), quiet(t)); err != nil || r.Outcome == merge.Nothing {
+			t.Fatalf("killed before call %d: next run: %+v, %v", i, r, err)
+		}
+		want(t, "/usr/bin/good", "good")
+		if _, err := merge.Unmerge(t.Context(), quiet(t)); err != nil {
+			t.Fatalf("killed before call %d: unmerge: %v", i, err)
+		}
+		if after := state(t); after != clean {
+			t.Fatalf("killed before call %d: left behind:\n%s\nbefore:\n%s", i, after, clean)
+		}
+		noDevices(t)
+	}
 }
 
 // noDevices fails where a block device of an extension is left. The kernel takes
