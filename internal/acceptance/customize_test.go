@@ -38,7 +38,7 @@ type user struct {
 	binary string
 }
 
-// newUser builds the program, and gives an ordinary user a directory with the
+// newUser gives an ordinary user a directory with the program, the
 // example of the seed document, a pair of keys and the image built from it.
 func newUser(t *testing.T) user {
 	t.Helper()
@@ -48,11 +48,8 @@ func newUser(t *testing.T) user {
 	if err := os.Chmod(filepath.Dir(u.dir), 0o755); err != nil { // it is the test's alone
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "build", "-o", u.binary, "sextant/cmd/sextant")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	// The test binary is the program; where it lies nobody else may look.
+	shell(t, `cp "$FROM" "$TO" && chmod 755 "$TO"`, "FROM="+os.Args[0], "TO="+u.binary)
 	if err := os.CopyFS(u.dir, os.DirFS(filepath.Join("..", "..", "examples", "custom-tools"))); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +88,7 @@ func (u user) exec(name string, args ...string) (stdout, stderr string, err erro
 	var out, errs bytes.Buffer
 	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = u.dir, &out, &errs
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + u.dir, "TMPDIR=" + u.dir}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + u.dir, "TMPDIR=" + u.dir, "SEXTANT_MAIN=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	err = cmd.Run()
 	return out.String(), errs.String(), err
@@ -151,39 +148,153 @@ func shell(t *testing.T, script string, environ ...string) string {
 const booted = `
 systemctl is-enabled systemd-sysext.service
 stat -c '%n %A %u:%g %y' /var/lib/extensions/custom-tools.raw /etc/verity.d/verity_cert.crt
-findmnt --noheadings --output=TARGET /boot/efi
+findmnt --noheadings --output=TARGET,SOURCE /boot/efi || true
+findmnt --noheadings --output=TARGET,SOURCE /var || true
 ` + merged
 
 // TestSeedFromEndToEnd is the seed document from end to end, by an ordinary user
 // and on a stock system: keys, image, the base customized with the config word
-// for word, and the boot that merges.
+// for word, and the boot that merges. install gives the same bytes.
 func TestSeedFromEndToEnd(t *testing.T) {
 	for _, release := range rootfs.Releases() {
 		t.Run(release.String(), func(t *testing.T) {
 			t.Parallel()
 			u := newUser(t)
-			base, out := filepath.Join(u.dir, "base.raw"), filepath.Join(u.dir, "out.raw")
-			baseDisk(t, release, base)
+			baseDisk(t, release, filepath.Join(u.dir, "base.raw"))
 			u.own()
 			u.run("customize", "--image-file", "base.raw", "--config-file", "config.yaml", "--output-image-file", "out.raw")
+			u.run("install", "--image-file", "base.raw", "--output-image-file", "installed.raw", "--certificate", "verity_cert.crt", "mkosi.output/custom-tools_1.0.0.raw")
+			u.sh("cmp out.raw installed.raw && rm installed.raw")
 
 			vm := vmtest.New(t, release)
-			vm.RootDisk(out, "raw", map[string]int{"/": 2})
-			checkBooted(t, vm.MustRun(booted))
+			vm.RootDisk(filepath.Join(u.dir, "out.raw"), "raw", map[string]int{"/": 2})
+			checkBooted(t, vm.MustRun(booted), "/boot/efi /dev/vda1\n")
 		})
 	}
 }
 
-func checkBooted(t *testing.T, r *vmtest.Result) {
+func checkBooted(t *testing.T, r *vmtest.Result, more ...string) {
 	t.Helper()
-	for _, want := range []string{
+	for _, want := range append(more,
 		"enabled\n",
 		"/var/lib/extensions/custom-tools.raw -rw-r--r-- 0:0 1980-01-01",
 		"/etc/verity.d/verity_cert.crt -rw-r--r-- 0:0 1980-01-01",
-		"/boot/efi\n", "active\n", "hello from custom-tools\n", "overlay\n", "/usr custom-tools",
-	} {
+		"active\n", "hello from custom-tools\n", "overlay\n", "/usr custom-tools",
+	) {
 		if !strings.Contains(r.Stdout, want) {
 			t.Errorf("the system printed no %q:\n%s%s", want, r.Stdout, r.Stderr)
 		}
+	}
+}
+
+// TestPartitionsAndContainers customizes a base in a qcow2 with /usr and /var on
+// partitions of their own: what belongs there goes there. Written as a vhdx, it
+// is the same disk.
+func TestPartitionsAndContainers(t *testing.T) {
+	release := rootfs.Trixie()
+	u := newUser(t)
+	testenv.Require(t, "qemu-img", "sfdisk", "mke2fs", "debugfs", "unshare")
+	splitDisk(t, release, filepath.Join(u.dir, "base.raw"))
+	u.own()
+	u.sh("qemu-img convert -f raw -O qcow2 -c base.raw base.qcow2 && rm base.raw")
+	u.run("customize", "--image-file", "base.qcow2", "--config-file", "config.yaml", "--output-image-file", "out.qcow2")
+	u.run("customize", "--image-file", "base.qcow2", "--config-file", "config.yaml", "--output-image-file", "out.vhdx", "--output-image-format", "vhdx")
+	u.sh("qemu-img check -q out.qcow2 && qemu-img check -q out.vhdx && qemu-img compare -q out.qcow2 out.vhdx")
+	// A vhdx is a base as well.
+	u.run("install", "--image-file", "out.vhdx", "--output-image-file", "again.vhdx", "--certificate", "verity_cert.crt", "custom-tools.raw")
+	u.sh("qemu-img check -q again.vhdx && rm again.vhdx out.vhdx")
+
+	vm := vmtest.New(t, release)
+	vm.RootDisk(filepath.Join(u.dir, "out.qcow2"), "qcow2", map[string]int{"/": 1, "/usr": 2})
+	checkBooted(t, vm.MustRun(booted), "/var /dev/vda3\n")
+}
+
+// splitDisk makes a disk with the root, /usr and /var apart.
+func splitDisk(t *testing.T, release rootfs.Release, path string) {
+	t.Helper()
+	root := rootfs.Require(t, release)
+	fstab := filepath.Join(t.TempDir(), "fstab")
+	writeFile(t, fstab, []byte("PARTLABEL=usr /usr ext4 defaults 0 2\nPARTLABEL=var /var ext4 defaults 0 2\n"))
+	shell(t, `
+truncate -s 2050M "$DISK"
+printf 'label: gpt\nstart=1MiB, size=512MiB, name=root\nstart=513MiB, size=1024MiB, name=usr\nstart=1537MiB, size=512MiB, name=var\n' | sfdisk -q "$DISK"
+part() { mke2fs -q -t ext4 -d "$1" -E offset=$(($2 << 20)) "$DISK" "$3"; }
+part "$TREE/usr" 513 1024M
+part "$TREE/var" 1537 512M
+unshare -m sh -euc 'mount --bind "$TREE" /mnt; mount -t tmpfs none /mnt/usr; mount -t tmpfs none /mnt/var
+	mke2fs -q -t ext4 -d /mnt -E offset=1048576 "$DISK" 512M'
+dd if="$DISK" of="$DISK.root" bs=1M skip=1 count=512 conv=sparse status=none
+printf 'rm /etc/fstab\nwrite %s /etc/fstab\n' "$FSTAB" | debugfs -w -f - "$DISK.root" >/dev/null 2>&1
+dd if="$DISK.root" of="$DISK" bs=1M seek=1 conv=notrunc status=none
+rm "$DISK.root"
+`, "TREE="+root.Tree, "DISK="+path, "FSTAB="+fstab)
+}
+
+// overlayConfig has an overlay below a hierarchy that the extension has files
+// for too.
+const overlayConfig = `
+os:
+  additionalFiles:
+  - source: local.raw
+    destination: /var/lib/extensions/local.raw
+  - source: verity_cert.crt
+    destination: /etc/verity.d/verity_cert.crt
+  - content: "#!/bin/sh\necho from the overlay\n"
+    destination: /var/overlays/local/upper/bin/overlay-tool
+    permissions: "755"
+  services:
+    enable: [systemd-sysext]
+  overlays:
+  - mountPoint: /usr/local
+    lowerDirs: [/usr/local]
+    upperDir: /var/overlays/local/upper
+    workDir: /var/overlays/local/work
+`
+
+// TestOverlayFromConfig boots with an overlay on /usr/local and an extension
+// that has files there, and finds what the checks said: up to 256 the overlay
+// is hidden, later it hides the files of the extension.
+func TestOverlayFromConfig(t *testing.T) {
+	for _, c := range []struct {
+		release  rootfs.Release
+		flags    []string
+		warning  string
+		overlay  string
+		extended string
+	}{
+		{rootfs.Bookworm(), nil, "hides what is mounted below it", "absent", "from the extension"},
+		{rootfs.Sid(), []string{"--force"}, "/usr/local/bin/local-tool", "from the overlay", "absent"},
+	} {
+		t.Run(c.release.String(), func(t *testing.T) {
+			t.Parallel()
+			u := newUser(t)
+			writeFile(t, filepath.Join(u.dir, "overlay.yaml"), []byte(overlayConfig))
+			writeFile(t, filepath.Join(u.dir, "local-tool"), []byte("#!/bin/sh\necho from the extension\n"))
+			u.own()
+			u.sh("chmod 755 local-tool")
+			u.run("build", "--image-id=local", "--image-version=", "--extra-tree=local-tool:/usr/local/bin/local-tool")
+			u.sh("cp mkosi.output/local.raw local.raw")
+			disk := rootfs.Require(t, c.release).Disk
+			shell(t, `cp --sparse=always "$FROM" "$TO" && chown 65534 "$TO"`, "FROM="+disk, "TO="+filepath.Join(u.dir, "base.raw"))
+			args := append([]string{"customize", "--image-file", "base.raw", "--config-file", "overlay.yaml", "--output-image-file", "out.raw"}, c.flags...)
+			_, said := u.run(args...)
+			if !strings.Contains(said, "overlay.yaml:14:5: overlay on /usr/local") || !strings.Contains(said, c.warning) {
+				t.Errorf("the warning is %q, want it to say %q", said, c.warning)
+			}
+			vm := vmtest.New(t, c.release)
+			vm.RootDisk(filepath.Join(u.dir, "out.raw"), "raw", nil)
+			r := vm.MustRun(`
+systemctl is-active systemd-sysext.service usr-local.mount
+echo "overlay: $(overlay-tool 2>/dev/null || echo absent)"
+echo "extension: $(local-tool 2>/dev/null || echo absent)"
+systemd-sysext unmerge >/dev/null 2>&1
+echo "unmerged: $(overlay-tool 2>/dev/null || echo absent)"
+`)
+			for _, want := range []string{"active\nactive\n", "overlay: " + c.overlay + "\n", "extension: " + c.extended + "\n", "unmerged: from the overlay\n"} {
+				if !strings.Contains(r.Stdout, want) {
+					t.Errorf("the system printed no %q:\n%s%s", want, r.Stdout, r.Stderr)
+				}
+			}
+		})
 	}
 }

@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
+	"flag"
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sextant/internal/dps"
 	"sextant/internal/extension"
+	"sextant/internal/fault"
 	"sextant/internal/image"
 	"sextant/internal/imagetest"
 	"sextant/internal/imagetest/disk"
@@ -68,10 +72,14 @@ for dir in *; do
 done
 `
 
+// only chooses trials, for whoever works on one of them.
+var only = flag.String("trials", "", "regular expression for the names of trials in TestVerdictsOfSystemd")
+
 // TestVerdictsOfSystemd has systemd merge images of every kind of fault, and
 // wants of verify the verdict that it shows.
 func TestVerdictsOfSystemd(t *testing.T) {
-	trials := append(append(signatureTrials(t), tableTrials(t)...), contentTrials(t)...)
+	trials := slices.Concat(signatureTrials(t), tableTrials(t), contentTrials(t), brokenTrials(t))
+	trials = slices.DeleteFunc(trials, func(tr trial) bool { return !regexp.MustCompile(*only).MatchString(tr.name) })
 	for _, release := range rootfs.Releases() {
 		t.Run(release.String(), func(t *testing.T) {
 			t.Parallel()
@@ -173,6 +181,9 @@ func (tr trial) verify(t *testing.T, release rootfs.Release) *image.Checked {
 		opts.Policy = &p
 	}
 	m, err := image.Open(path)
+	if errors.Is(err, fault.ErrCorrupt) {
+		return image.Rejected(err, opts)
+	}
 	if err != nil {
 		t.Fatalf("%s: %v", tr.name, err)
 	}
@@ -251,6 +262,24 @@ func tableTrials(t *testing.T) (list []trial) {
 	add("usr-good", disk.Recipe{Role: dps.Usr, Files: usr("usr-good")}, nil)
 	wrong := disk.Recipe{Role: dps.Usr, Files: usr("usr-untrusted"), Signature: disk.SignedBy(t, disk.Generate(t, keys.RSA2048, "wrong"))}.Make(t)
 	list = append(list, trial{name: "usr-untrusted", bytes: wrong.Bytes, trust: trust, policy: signedPolicy})
+	return list
+}
+
+// brokenTrials are files that are no images at all, or no longer.
+func brokenTrials(t *testing.T) (list []trial) {
+	add := func(name string, b []byte) { list = append(list, trial{name: name, bytes: b}) }
+	whole := func(name string) disk.Disk { return disk.Recipe{Files: named(name).Tree, NoHash: true}.Make(t) }
+	add("broken-empty", []byte{})
+	add("broken-zeros", make([]byte, 1<<20))
+	add("broken-text", bytes.Repeat([]byte("no image\n"), 10_000))
+	add("broken-unprotected", whole("broken-unprotected").Bytes)
+	cut := whole("broken-cut").Bytes
+	add("broken-cut", cut[:len(cut)/2&^4095])
+	both := whole("broken-both-headers").Bytes
+	both[512+40] ^= 1
+	both[len(both)-512+40] ^= 1
+	add("broken-both-headers", both)
+	list[3].policy = signedPolicy
 	return list
 }
 

@@ -120,8 +120,8 @@ func newRoot(env Env) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env),
 		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env),
-		newMerge(env), newUnmerge(env), newRefresh(env), newStatus(env), newList(env),
-		newCustomize(env), newInstall(env), newVersion(env))
+		newCustomize(env), newInstall(env),
+		newMerge(env), newUnmerge(env), newRefresh(env), newStatus(env), newList(env), newVersion(env))
 	return root
 }
 

@@ -15,6 +15,7 @@ import (
 	"sextant/internal/customize"
 	"sextant/internal/disk"
 	"sextant/internal/prism"
+	"sextant/internal/report"
 )
 
 const customizeHelp = `Put files, services and mounts into a base image, as its config says: YAML or
@@ -75,7 +76,7 @@ func (f *targetFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.format, "output-image-format", "", "its format, else that of the base (raw, qcow2, vhd, vhd-fixed, vhdx)")
 	flags.StringArrayVar(&f.partitions, "partition", nil, "which of several root or /usr partitions: a number, PARTUUID or label")
 	flags.BoolVar(&f.inPlace, "in-place", false, "change the base itself")
-	flags.BoolVarP(&f.force, "force", "f", false, "replace an image that exists")
+	flags.BoolVarP(&f.force, "force", "f", false, "write the image although the checks say that it will not work")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 }
 
@@ -152,6 +153,7 @@ type job struct {
 	base     string
 	output   customize.Output // Format is empty for that of the base
 	validate bool
+	findings []report.Finding // of the checks
 
 	// plan decides what is changed.
 	plan func(context.Context, *customize.Base) (*customize.Plan, error)
@@ -221,10 +223,37 @@ func (j *job) run(ctx context.Context) error {
 	for _, w := range plan.Warnings {
 		j.env.warn(w, "")
 	}
+	found, err := plan.Check(ctx, j.env.Now())
+	if err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	if err := j.judge(found); err != nil {
+		return err
+	}
 	if j.validate {
 		return j.print(plan, "would write")
 	}
 	return j.write(ctx, from, plan)
+}
+
+// judge prints what the checks found. What cannot work ends it, unless the user
+// is brave.
+func (j *job) judge(found *report.Report) error {
+	j.findings = found.Findings
+	bad := 0
+	for _, f := range found.Findings {
+		switch {
+		case f.Severity == report.Error:
+			bad++
+			fmt.Fprintf(j.env.Stderr, "sextant: %s\n", f)
+		case f.Severity == report.Warning:
+			j.env.warn(f.Place+": "+f.Text, "")
+		}
+	}
+	if bad == 0 || j.flags.force {
+		return nil
+	}
+	return &advised{fmt.Errorf("%d of the checks say that it will not work", bad), "--force writes it all the same"}
 }
 
 // checkOutput refuses what must not be written to.
@@ -247,7 +276,7 @@ func (j *job) checkOutput() error {
 	case sameFile(j.base, j.output.Path):
 		return &advised{errors.New("the output is the base"), "--in-place changes the base itself"}
 	}
-	return j.checkReplace()
+	return nil
 }
 
 func (j *job) write(ctx context.Context, from *disk.Disk, plan *customize.Plan) error {
@@ -292,13 +321,14 @@ const defaultEpoch = 315532800
 
 // customized is what customize and install say.
 type customized struct {
-	Image      string         `json:"image,omitempty"`
-	Base       string         `json:"base"`
-	Partitions []mountResult  `json:"partitions"`
-	Changes    []changeResult `json:"changes"`
-	Notes      []string       `json:"notes"`
-	Warnings   []string       `json:"warnings"`
-	Format     string         `json:"format,omitempty"`
+	Image      string           `json:"image,omitempty"`
+	Base       string           `json:"base"`
+	Partitions []mountResult    `json:"partitions"`
+	Changes    []changeResult   `json:"changes"`
+	Notes      []string         `json:"notes"`
+	Warnings   []string         `json:"warnings"`
+	Findings   []report.Finding `json:"findings"`
+	Format     string           `json:"format,omitempty"`
 }
 
 type mountResult struct {
@@ -315,7 +345,7 @@ type changeResult struct {
 }
 
 func (j *job) result(p *customize.Plan) customized {
-	r := customized{Base: j.base, Partitions: []mountResult{}, Changes: []changeResult{}, Notes: nonNil(p.Notes), Warnings: nonNil(p.Warnings)}
+	r := customized{Base: j.base, Partitions: []mountResult{}, Changes: []changeResult{}, Notes: nonNil(p.Notes), Warnings: nonNil(p.Warnings), Findings: nonNil(j.findings)}
 	if !j.validate {
 		r.Image, r.Format = j.output.Path, string(j.output.Format)
 	}
@@ -358,14 +388,6 @@ func (j *job) print(p *customize.Plan, done string) error {
 	}
 	_, err := fmt.Fprintf(j.env.Stdout, "%s %s, %d changes\n", done, j.env.show(image), len(r.Changes))
 	return err
-}
-
-// checkReplace refuses to replace what exists, unless it was asked for.
-func (j *job) checkReplace() error {
-	if _, err := os.Lstat(j.output.Path); err != nil || j.flags.force {
-		return nil
-	}
-	return &advised{fmt.Errorf("%s exists already", j.env.show(j.output.Path)), "--force replaces it"}
 }
 
 // sameFile reports whether two paths lead to one file.

@@ -35,7 +35,6 @@ func newVerified(m *image.Image, found *image.Checked) verified {
 	r := verified{
 		Name: filepath.Base(m.Path), Size: m.Size,
 		RootHash: hex.EncodeToString(found.RootHash),
-		Facts:    nonNil(found.Facts), Findings: nonNil(found.Findings), Verdict: found.Verdict,
 	}
 	if m.Table != nil {
 		r.SectorSize, r.ImageUUID = m.Table.SectorSize, m.Table.DiskGUID.String()
@@ -60,13 +59,6 @@ func assignments(r extension.Release) (list []string) {
 		list = append(list, f.Key+"="+f.Value)
 	}
 	return list
-}
-
-func (f verifyFlags) print(env Env, m *image.Image, found *image.Checked) error {
-	if f.json {
-		return writeJSON(env.Stdout, newVerified(m, found))
-	}
-	return printChecked(env.Stdout, found)
 }
 
 // printChecked prints what is good, then what is not, the worst last, and then

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sextant/internal/extension"
+	"sextant/internal/fault"
 	"sextant/internal/image"
 	"sextant/internal/keys"
 	"sextant/internal/policy"
@@ -73,6 +74,9 @@ func (f verifyFlags) run(ctx context.Context, env Env, path string, hasPolicy bo
 		return err
 	}
 	m, err := image.Open(env.path(path))
+	if errors.Is(err, fault.ErrCorrupt) {
+		return f.tell(env, verified{Name: filepath.Base(path)}, image.Rejected(err, opts))
+	}
 	if err != nil {
 		return notLooked(path, err)
 	}
@@ -81,7 +85,19 @@ func (f verifyFlags) run(ctx context.Context, env Env, path string, hasPolicy bo
 	if err != nil {
 		return notLooked(path, err)
 	}
-	if err := f.print(env, m, found); err != nil {
+	return f.tell(env, newVerified(m, found), found)
+}
+
+// tell prints what was found and turns it into the exit status.
+func (f verifyFlags) tell(env Env, result verified, found *image.Checked) error {
+	result.Facts, result.Findings, result.Verdict = nonNil(found.Facts), nonNil(found.Findings), found.Verdict
+	err := error(nil)
+	if f.json {
+		err = writeJSON(env.Stdout, result)
+	} else {
+		err = printChecked(env.Stdout, found)
+	}
+	if err != nil {
 		return err
 	}
 	return f.status(found)

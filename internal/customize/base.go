@@ -26,6 +26,9 @@ type Mount struct {
 	// FS reads it; nil where it cannot be read.
 	FS fs.FS
 
+	// Free is how many bytes are left for files.
+	Free int64
+
 	// Why says why it cannot be changed, and is nil if it can.
 	Why error
 }
@@ -146,7 +149,7 @@ func (b *Base) mount(dir string, p *Part) Mount {
 		b.logs = append(b.logs, scratch)
 		editor, err := edit(p.Content.Kind, scratch, p.Span.Length, b.now)
 		if err == nil {
-			m.FS = editor.FS()
+			m.FS, m.Free = editor.FS(), editor.Free()
 			return m
 		}
 		m.Why = fmt.Errorf("%s: %w", p.Name(), err)
@@ -264,4 +267,13 @@ func modeOf(r *sysroot.Root, name string) tree.Mode {
 		return 0
 	}
 	return node.Mode
+}
+
+// sizeOf returns the length of a regular file of the base.
+func sizeOf(m Mount, name string) (int64, bool) {
+	state, err := fs.Lstat(m.FS, name)
+	if err != nil || !state.Mode().IsRegular() {
+		return 0, false
+	}
+	return state.Size(), true
 }

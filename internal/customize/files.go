@@ -66,7 +66,11 @@ func (p *planner) sourceFile(name string) (*tree.Inode, error) {
 	if !found.Mode.IsRegular() {
 		return nil, fmt.Errorf("%s is a %s, not a file", name, found.Mode.Kind())
 	}
-	return &tree.Inode{Mode: found.Mode, Content: found.Content, Origin: name}, nil
+	content, err := newSparse(found.Content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &tree.Inode{Mode: found.Mode, Content: content, Origin: name}, nil
 }
 
 // onHost returns the path of a source: relative ones begin at the config.
@@ -158,8 +162,7 @@ func (p *planner) makeAll(d prism.AdditionalDir, at, why string) (string, error)
 			return "", err
 		}
 	}
-	p.put(at, tree.NewDir(tree.Mode(d.NewDirPermissions.Value)), why)
-	return at, nil
+	return at, p.put(at, tree.NewDir(tree.Mode(d.NewDirPermissions.Value)), why)
 }
 
 func permissions(m prism.Mode, other tree.Mode) tree.Mode {

@@ -20,14 +20,14 @@ func (p *planner) overlays(ctx context.Context) error {
 		if err != nil {
 			return placed(o.Pos, "os.overlays", err)
 		}
+		if err := p.overlayLabels(o); err != nil {
+			return placed(o.Pos, "os.overlays", err)
+		}
 		if err := p.overlayDirs(o); err != nil {
 			return placed(o.Pos, "os.overlays", err)
 		}
 		add := func(text string) string { return ended(text) + entry.String() + "\n" }
 		if err := p.rewrite("/etc/fstab", add, "os.overlays"); err != nil {
-			return placed(o.Pos, "os.overlays", err)
-		}
-		if err := p.overlayLabels(o); err != nil {
 			return placed(o.Pos, "os.overlays", err)
 		}
 	}
@@ -98,7 +98,9 @@ func (p *planner) overlayDirs(o prism.Overlay) error {
 		if _, err := p.makeDirs(path.Dir(at), 0o755, why); err != nil {
 			return err
 		}
-		p.put(at, p.likeLower(o), why)
+		if err := p.put(at, p.likeLower(o), why); err != nil {
+			return err
+		}
 	} else if !node.Mode.IsDir() {
 		return fmt.Errorf("upperDir %s is a %s", at, node.Mode.Kind())
 	}
@@ -120,28 +122,4 @@ func (p *planner) likeLower(o prism.Overlay) *tree.Inode {
 		dir.Mode, dir.UID, dir.GID = lower.Mode, lower.UID, lower.GID
 	}
 	return dir
-}
-
-// overlayLabels writes what semanage would: the upper directory has the labels
-// of the mount point, and nobody has access to the work directory.
-func (p *planner) overlayLabels(o prism.Overlay) error {
-	dir, ok := p.labels.dir()
-	if !ok {
-		return nil
-	}
-	const why = "os.overlays"
-	equal := o.UpperDir.Value + " " + path.Clean(o.MountPoint.Value)
-	if err := p.rewrite(dir+"/file_contexts.subs", func(text string) string { return withLine(text, equal) }, why); err != nil {
-		return err
-	}
-	none := o.WorkDir.Value + "(/.*)? system_u:object_r:no_access_t:s0"
-	if err := p.rewrite(dir+"/file_contexts.local", func(text string) string { return withLine(text, none) }, why); err != nil {
-		return err
-	}
-	// libselinux would take the compiled form, which does not have the line, as
-	// long as it is the newer one.
-	if at, node, err := p.root.Resolve(dir + "/file_contexts.local.bin"); err == nil && node != nil {
-		p.root.Remove(at, why)
-	}
-	return nil
 }

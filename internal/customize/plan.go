@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sextant/internal/prism"
+	"sextant/internal/selinux"
 	"sextant/internal/sysroot"
 	"sextant/internal/tree"
 )
@@ -26,6 +27,9 @@ type Plan struct {
 	// Notes are what is worth knowing, Warnings what will surprise somebody.
 	Notes    []string
 	Warnings []string
+
+	system     system
+	configured []prism.Overlay // the overlays of the config
 }
 
 // New decides what a config changes in a base. It reads the sources that the
@@ -58,11 +62,12 @@ type planner struct {
 	root     *sysroot.Root
 	system   system
 	rules    map[string]dirRule
-	labels   labels
+	labels   *selinux.Contexts // nil without SELinux
 	notes    []string
 	warnings []string
 
-	presetLines []string
+	// enabled and disabled are the units that were changed, for presets.
+	enabled, disabled []string
 }
 
 func newPlanner(b *Base, cfg *prism.Config) (*planner, error) {
@@ -74,7 +79,7 @@ func newPlanner(b *Base, cfg *prism.Config) (*planner, error) {
 	if p.system, err = readSystem(root); err != nil {
 		return nil, err
 	}
-	if p.labels, err = readLabels(root); err != nil {
+	if p.labels, err = selinux.Load(root); err != nil {
 		return nil, err
 	}
 	p.rules, err = readDirRules(root)
@@ -83,14 +88,14 @@ func newPlanner(b *Base, cfg *prism.Config) (*planner, error) {
 
 // plan returns the result, having seen that all of it can be carried out.
 func (p *planner) plan() (*Plan, error) {
-	result := &Plan{Base: p.base, Root: p.root, Edits: p.root.Edits(), Notes: p.notes, Warnings: p.warnings}
+	result := &Plan{Base: p.base, Root: p.root, Edits: p.root.Edits(), Notes: p.notes, Warnings: p.warnings, system: p.system, configured: p.cfg.OS.Overlays}
 	for _, e := range result.Edits {
 		m := p.base.mountOf(e.Path)
 		if m.Why != nil {
 			return nil, fmt.Errorf("%s: %s: %w", e.Why, e.Path, m.Why)
 		}
 	}
-	return result, nil
+	return result, result.fits()
 }
 
 // mountOf returns the mount that a path is on.
@@ -123,13 +128,13 @@ func (p *planner) warn(at prism.Pos, format string, args ...any) {
 
 // put notes a new file, with everything that a file needs: an owner, a label, a
 // time.
-func (p *planner) put(at string, node *tree.Inode, why string) {
+func (p *planner) put(at string, node *tree.Inode, why string) error {
 	node.ModTime = p.base.now
-	if label, ok := p.labels.of(at, node.Mode); ok {
-		// The kernel keeps a label with the NUL that ends it.
-		node.PutXattr("security.selinux", append([]byte(label), 0))
+	if err := p.label(at, node); err != nil {
+		return err
 	}
 	p.root.Put(at, node, why)
+	return nil
 }
 
 // makeDirs makes a directory and its parents, where they are missing, and
@@ -149,8 +154,7 @@ func (p *planner) makeDirs(name string, perm tree.Mode, why string) (at string, 
 	if _, err := p.makeDirs(path.Dir(at), perm, why); err != nil {
 		return "", err
 	}
-	p.put(at, p.newDir(at, perm), why)
-	return at, nil
+	return at, p.put(at, p.newDir(at, perm), why)
 }
 
 // newDir returns the directory to make at a path.
@@ -176,8 +180,7 @@ func (p *planner) putFile(name string, node *tree.Inode, why string) error {
 	if _, err := p.makeDirs(path.Dir(at), 0o755, why); err != nil {
 		return err
 	}
-	p.put(at, node, why)
-	return nil
+	return p.put(at, node, why)
 }
 
 // putText puts a text file that root alone may change.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"sextant/internal/prism"
@@ -23,7 +22,7 @@ func (p *planner) services(context.Context) error {
 		if err := p.link(name, changes, "os.services.enable"); err != nil {
 			return err
 		}
-		p.preset("enable", name.Value, changes)
+		p.enabled = append(p.enabled, changes.Units...)
 	}
 	for _, name := range p.cfg.OS.Services.Disable {
 		changes, err := p.units().Disable(name.Value)
@@ -33,7 +32,7 @@ func (p *planner) services(context.Context) error {
 		if err := p.link(name, changes, "os.services.disable"); err != nil {
 			return err
 		}
-		p.preset("disable", name.Value, changes)
+		p.disabled = append(p.disabled, changes.Units...)
 	}
 	return p.presets()
 }
@@ -48,8 +47,7 @@ func (p *planner) advise(name string, err error) error {
 	if !missing(err) || base != "systemd-sysext" && base != "systemd-confext" {
 		return err
 	}
-	return &advised{err, "systemd-sysext comes with the package systemd of Debian, Fedora and Azure Linux (from systemd 248 on, built with sysext), " +
-		"and with systemd-container of openSUSE; the base needs it"}
+	return &advised{err, p.units().SysextHelp()}
 }
 
 // link carries changes of units over into the plan.
@@ -72,7 +70,9 @@ func (p *planner) link(name prism.Text, c unit.Changes, why string) error {
 		if _, err := p.makeDirs(path.Dir(l.Path), 0o755, why); err != nil {
 			return placed(name.Pos, why, err)
 		}
-		p.put(l.Path, &tree.Inode{Mode: tree.TypeSymlink | 0o777, Target: l.Target}, why)
+		if err := p.put(l.Path, &tree.Inode{Mode: tree.TypeSymlink | 0o777, Target: l.Target}, why); err != nil {
+			return placed(name.Pos, why, err)
+		}
 	}
 	for _, dir := range c.RemoveDirs {
 		p.root.Remove(dir, why)
@@ -80,64 +80,21 @@ func (p *planner) link(name prism.Text, c unit.Changes, why string) error {
 	return nil
 }
 
-// presetFile says at the first boot what was enabled and disabled here. Its
-// name comes before those of distributions: the first file that names a unit
-// counts.
-const presetFile = "/etc/systemd/system-preset/00-sextant.preset"
-
-// presets writes a preset where the first boot would undo what was done: with a
-// machine-id that is empty systemd applies the presets of all units
-// (machine-id(5)).
+// presets writes a preset where the first boot would undo what was done.
 func (p *planner) presets() error {
-	if len(p.presetLines) == 0 || !p.firstBoot() {
+	if len(p.enabled)+len(p.disabled) == 0 {
 		return nil
 	}
-	text := "# What sextant enabled and disabled, for the first boot.\n" + strings.Join(p.presetLines, "\n") + "\n"
-	if err := p.putText(presetFile, text, "os.services"); err != nil {
+	first, err := p.units().FirstBoot()
+	if err != nil || !first {
+		return err
+	}
+	text, err := p.units().PresetFile(p.enabled, p.disabled)
+	if err == nil && text != nil {
+		err = p.putText(unit.PresetPath, string(text), "os.services")
+	}
+	if err != nil {
 		return fmt.Errorf("os.services: %w", err)
 	}
 	return nil
-}
-
-// preset notes the lines for one unit and for those that came with it: they go
-// by the names of their files, whatever alias the user wrote.
-func (p *planner) preset(verb, name string, c unit.Changes) {
-	lines := []string{verb + " " + withSuffix(name)}
-	for _, l := range c.Make {
-		lines = append(lines, verb+" "+presetName(path.Base(l.Target), path.Base(l.Path)))
-	}
-	for _, at := range c.Remove {
-		lines = append(lines, verb+" "+presetName(path.Base(at), path.Base(at)))
-	}
-	for _, line := range lines {
-		if !slices.Contains(p.presetLines, line) {
-			p.presetLines = append(p.presetLines, line)
-		}
-	}
-}
-
-// presetName writes a unit as a preset names it: an instance is the template
-// and the name behind it (systemd.preset(5)).
-func presetName(file, link string) string {
-	prefix, rest, ok := strings.Cut(link, "@")
-	instance := strings.TrimSuffix(rest, path.Ext(rest))
-	if !ok || instance == "" {
-		return file
-	}
-	return prefix + "@" + path.Ext(link) + " " + instance
-}
-
-// firstBoot reports whether systemd will take the next boot for the first one.
-func (p *planner) firstBoot() bool {
-	text, err := p.root.ReadFile("etc/machine-id")
-	id := strings.TrimSpace(string(text))
-	return missing(err) || err == nil && (id == "" || id == "uninitialized")
-}
-
-// withSuffix returns the full name of a unit, as a preset has it.
-func withSuffix(name string) string {
-	if name = path.Base(name); path.Ext(name) == "" {
-		name += ".service"
-	}
-	return presetName(name, name)
 }

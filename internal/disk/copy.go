@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sextant/internal/format/gpt"
 	"sextant/internal/linux/sparse"
 	"sextant/internal/span"
 )
@@ -29,7 +30,8 @@ const (
 
 // Copy writes what is on d to the beginning of o, which is new. What d leaves
 // out and blocks of zeros are left out. Where both are raw and the file system
-// can, the files share their bytes instead.
+// can, the files share their bytes instead. The backup of a GPT moves to the end
+// of a disk that became larger.
 //
 // Several goroutines read and decompress; what they read is written in order,
 // so that the same disk gives the same file.
@@ -55,7 +57,22 @@ func Copy(ctx context.Context, o *Output, d *Disk) error {
 		g.Go(func() error { return c.read(jobs) })
 	}
 	g.Go(func() error { return c.write(ctx, ordered) })
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return moveTable(o, d)
+}
+
+// moveTable puts the backup of a GPT where the larger disk ends. A table that
+// is damaged stays as it is: who opens the disk is told.
+func moveTable(o *Output, d *Disk) error {
+	if d.Content != (Content{Table, "gpt"}) || o.Size() == d.Size() {
+		return nil
+	}
+	if err := gpt.Move(o, d.Size(), o.Size()); err != nil && !isFormat(err) {
+		return fmt.Errorf("move the backup partition table: %w", err)
+	}
+	return nil
 }
 
 // readers is how many read and decompress at once.
@@ -73,7 +90,10 @@ func clone(o *Output, d *Disk) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return true, o.file.Truncate(o.size)
+	if err := o.file.Truncate(o.size); err != nil {
+		return false, err
+	}
+	return true, moveTable(o, d)
 }
 
 // copying is a Copy on its way.

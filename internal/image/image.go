@@ -116,11 +116,17 @@ func openFile(f *os.File) (*Image, error) {
 	return Read(f, size)
 }
 
+// The errors about bytes that are no image.
+var (
+	errEmpty   = fmt.Errorf("is empty: %w", fault.ErrCorrupt)
+	errUnknown = fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
+)
+
 // Read opens an image of size bytes. Bytes that are neither a partition table
 // nor a file system wrap fault.ErrCorrupt.
 func Read(r io.ReaderAt, size int64) (*Image, error) {
 	if size == 0 {
-		return nil, fmt.Errorf("is empty: %w", fault.ErrCorrupt)
+		return nil, errEmpty
 	}
 	m := &Image{r: whole{r}, Size: size}
 	table, problems, err := gpt.Read(r, size)
@@ -133,7 +139,7 @@ func Read(r io.ReaderAt, size int64) (*Image, error) {
 		return nil, err
 	}
 	if _, kindErr := recognise(r, size); kindErr != nil {
-		return nil, fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
+		return nil, errUnknown
 	}
 	m.Parts = []Part{{Span: span.Span{Length: size}}}
 	return m, nil

@@ -54,11 +54,8 @@ type Checked struct {
 // it. The error says that it could not look; what is wrong with the image is
 // in the report. The ids of findings are rules of package verdict.
 func (m *Image) Verify(ctx context.Context, opts Options) (*Checked, error) {
-	if opts.Systemd == 0 {
-		opts.Systemd = verdict.Newest
-	}
-	v := &verifier{ctx: ctx, m: m, opts: opts, found: &Checked{Report: &report.Report{}}}
-	v.situation.Release = opts.Systemd
+	v := newVerifier(m, opts)
+	v.ctx = ctx
 	if m.Dir {
 		v.situation.Conditions |= verdict.Directory
 	}
@@ -75,6 +72,19 @@ func (m *Image) Verify(ctx context.Context, opts Options) (*Checked, error) {
 	return v.found, nil
 }
 
+// Rejected returns what Verify would find of an image that Open or Read refused
+// with an error that wraps fault.ErrCorrupt.
+func Rejected(err error, opts Options) *Checked {
+	v := newVerifier(nil, opts)
+	if errors.Is(err, errEmpty) || errors.Is(err, errUnknown) {
+		v.addError(verdict.FileSystemUnknown, "image", err)
+	} else {
+		v.addError(verdict.TableBroken, "partition table", err)
+	}
+	v.found.Verdict = v.situation.Verdict(v.found.Findings)
+	return v.found
+}
+
 // verifier is one run of Verify.
 type verifier struct {
 	ctx       context.Context
@@ -89,6 +99,15 @@ type verifier struct {
 	class    extension.Class
 	files    *tree.Tree // nil if they could not be read
 	filesErr error
+}
+
+func newVerifier(m *Image, opts Options) *verifier {
+	if opts.Systemd == 0 {
+		opts.Systemd = verdict.Newest
+	}
+	v := &verifier{m: m, opts: opts, found: &Checked{Report: &report.Report{}}}
+	v.situation.Release = opts.Systemd
+	return v
 }
 
 // readFiles reads the tree of files, as the class is needed early. What is

@@ -56,3 +56,9 @@ func mountVisit(image, fsType, options, dir string, visit func(dir string) error
 	}()
 	return visit(dir)
 }
+
+// MountWritable is Mount for a file system that visit may write to.
+func MountWritable(t testing.TB, image, fsType string, visit func(dir string) error) error {
+	t.Helper()
+	return mount(t, image, fsType, "loop", visit)
+}

@@ -22,6 +22,10 @@ var layers = []layer{
 	{"internal/span", nil, "words"},
 	{"internal/tree", []string{"internal/span"}, "words"},
 	{"internal/hexdump", nil, "words"},
+	{"internal/pages", nil, "knows bytes only"},
+	{"internal/disk", []string{
+		"internal/format/", "internal/probe", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
+	}, "knows containers, changes nothing in them"},
 	{"internal/format/", []string{"internal/span", "internal/tree", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
 	{"internal/linux/", nil, "the system's own words, none of ours"},
 	{"internal/dps", []string{"internal/format/gpt", "internal/fault"}, "a table"},
@@ -57,6 +61,9 @@ var layers = []layer{
 	}, "decides, does not do"},
 	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
+	{"internal/preflight", []string{
+		"internal/extension", "internal/image", "internal/report", "internal/signature", "internal/tree", "internal/unit", "internal/verdict",
+	}, "reads a root, decides, does not do"},
 	{"internal/unit", []string{"internal/extension", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/selinux", []string{"internal/tree", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},

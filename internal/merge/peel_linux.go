@@ -212,14 +212,17 @@ func (r *run) hostTable() (_ []mount.Mount, err error) {
 // interrupted reports whether the overlay on a hierarchy is what a killed run
 // left there.
 func (r *run) interrupted(s *site, table []mount.Mount) bool {
-	overlays := 0
+	// Where the hierarchy was bound to itself, each mount on it comes twice, by
+	// propagation: the same device, and twins of all that is below.
+	overlays, devices := 0, make(map[string]bool)
 	for _, m := range table {
 		if class, ok := classOfSource(m); ok && class == r.opts.Class && m.Point == s.real {
 			overlays++
+			devices[m.Dev] = true
 		}
 	}
 	if overlays > 1 {
-		return true
+		return len(devices) > 1
 	}
 	list, err := below(s.real, hierarchy.DotDir(r.opts.Class), table)
 	return err == nil && slices.ContainsFunc(list, func(m submount) bool { return hasTwin(m, table) })

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -98,6 +99,9 @@ func Refresh(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
+		if err := r.sound(); err != nil {
+			return err
+		}
 		return r.replace()
 	})
 }
@@ -109,8 +113,20 @@ func Unmerge(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
+		if err := r.sound(); err != nil {
+			return err
+		}
 		return r.unmergeAll()
 	})
+}
+
+// sound reports what keeps overlays from being taken away: their dot directories
+// must say how.
+func (r *run) sound() (err error) {
+	for _, s := range r.sites {
+		err = cmp.Or(err, s.status.Broken)
+	}
+	return err
 }
 
 // Status returns what lies on each of the hierarchies that exist.

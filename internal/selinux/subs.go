@@ -69,10 +69,9 @@ func LocalPaths(policy string) []string {
 
 // AddEquivalence returns the content of the file at SubsPath with the line that
 // `semanage fcontext -a -e like target` adds: what is below target is labelled
-// like what is below like. Nothing is added where the line is there already.
-// The same mistakes as by semanage are errors: a path that ends in a slash or
-// has blanks, or a target that has an equivalence, or lies below one that the
-// distribution has.
+// like what is below like. A line that target has already is changed. Errors
+// are what semanage refuses: a path that ends in a slash or has blanks, and a
+// target below or above one that has another equivalence.
 func (c *Contexts) AddEquivalence(content []byte, target, like string) ([]byte, error) {
 	for _, p := range []string{target, like} {
 		if !strings.HasPrefix(p, "/") || p != "/" && strings.HasSuffix(p, "/") || strings.ContainsAny(p, " \t\n") {
@@ -82,21 +81,30 @@ func (c *Contexts) AddEquivalence(content []byte, target, like string) ([]byte, 
 	if target == like {
 		return nil, fmt.Errorf("%s cannot be like itself", target)
 	}
-	for _, e := range parseSubs(string(content)) {
-		if e.from == target && e.to == like {
-			return content, nil
-		}
-		if e.from == target {
-			return nil, fmt.Errorf("%s is labelled like %s already", target, e.to)
-		}
+	if changed, found := changeEquivalence(content, target, like); found {
+		return changed, nil
 	}
-	for _, e := range c.subsDist {
-		if strings.HasPrefix(target, e.from+"/") {
+	for _, e := range append(parseSubs(string(content)), c.subsDist...) {
+		switch {
+		case strings.HasPrefix(target, e.from+"/"):
 			return nil, fmt.Errorf("%s lies below %s, which is labelled like %s: name %s instead",
 				target, e.from, e.to, e.to+strings.TrimPrefix(target, e.from))
+		case strings.HasPrefix(e.from, target+"/"):
+			return nil, fmt.Errorf("%s lies above %s, which is labelled like %s", target, e.from, e.to)
 		}
 	}
 	return append(ended(content), target+" "+like+"\n"...), nil
+}
+
+// changeEquivalence changes the lines of a target.
+func changeEquivalence(content []byte, target, like string) (changed []byte, found bool) {
+	for line := range strings.Lines(string(content)) {
+		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == target {
+			line, found = target+" "+like+"\n", true
+		}
+		changed = append(changed, line...)
+	}
+	return changed, found
 }
 
 // AddRule returns the content of the files at LocalPaths with the line that
@@ -109,7 +117,7 @@ func (c *Contexts) AddRule(content []byte, pattern, selinuxType string) ([]byte,
 	if _, err := r.match("/"); err != nil {
 		return nil, err
 	}
-	line := r.pattern + "    " + r.label + " \n"
+	line := r.pattern + "    " + r.label + "\n"
 	for old := range strings.Lines(string(content)) {
 		if slices.Equal(strings.Fields(old), strings.Fields(line)) {
 			return content, nil

@@ -2,6 +2,7 @@ package signature_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,5 +137,31 @@ func TestFirstCertificateCounts(t *testing.T) {
 	}
 	if !anchors[0].Certificate.Equal(a) || !anchors[1].Certificate.Equal(b) || anchors[2].Fault == nil || anchors[3].Fault == nil {
 		t.Errorf("Trust = %v", anchors)
+	}
+}
+
+// TestTrustIn expects what Trust finds, but for links that leave the root when
+// they are followed as os.DirFS does it.
+func TestTrustIn(t *testing.T) {
+	root := verityD(t)
+	all, err := signature.Trust(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchors, err := signature.TrustIn(os.DirFS(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	describe := func(list []signature.Anchor) (lines []string) {
+		for _, a := range list {
+			if name := filepath.Base(a.Path); name != "absolute.crt" && name != "climbing.crt" {
+				lines = append(lines, fmt.Sprint(a.Path, " ", a.Certificate != nil, " ", errors.Is(a.Fault, fault.ErrCorrupt)))
+			}
+		}
+		return lines
+	}
+	got, want := describe(anchors), describe(all)
+	if !slices.Equal(got, want) {
+		t.Errorf("TrustIn finds %q, Trust %q", got, want)
 	}
 }

@@ -20,11 +20,10 @@ func (s System) Enable(names ...string) (Changes, error) {
 			return Changes{}, fmt.Errorf("enable %s: %w", n, err)
 		}
 	}
-	rules, err := o.apply()
-	if err != nil {
+	if err := o.apply(); err != nil {
 		return Changes{}, fmt.Errorf("enable %s: %w", strings.Join(names, ", "), err)
 	}
-	o.changes.RulesMissed = !rules
+	o.changes.RulesMissed = !o.asked
 	return o.changes, nil
 }
 
@@ -35,17 +34,17 @@ func (o *operation) discover(typed string) error {
 	if err != nil {
 		return err
 	}
-	f, err = o.traverse(f, load|followLinks)
-	if errors.Is(err, fs.ErrNotExist) && o.isScript(f, typed) {
-		return fmt.Errorf("/etc/init.d/%s is a script of SysV init, which is not handled", strings.TrimSuffix(typed, ".service"))
-	}
-	if err != nil {
+	script := o.script(typed)
+	found, err := o.traverse(f, load|followLinks)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && script != "":
+		return fmt.Errorf("%s is a script of SysV init, which is not handled", script)
+	case err != nil:
 		return err
+	case script != "":
+		o.warn(f.name, "the links of %s are left as they are; systemd does not look at them", script)
 	}
-	if o.isScript(f, typed) {
-		o.warn(f.name, "the links of the script in /etc/init.d are left as they are; systemd does not look at them")
-	}
-	return f.mayChange()
+	return found.mayChange()
 }
 
 // named puts what a user named into the queue.
@@ -64,14 +63,18 @@ func (o *operation) named(typed string) (*unitFile, error) {
 	return o.add(n, "", false)
 }
 
-// isScript reports whether SysV init has a script of the name.
-func (o *operation) isScript(_ *unitFile, typed string) bool {
+// script returns the script of SysV init that has the name, empty if there is
+// none.
+func (o *operation) script(typed string) string {
 	n := strings.TrimSuffix(typed, ".service")
-	if strings.ContainsAny(n, "/") {
-		return false
+	p := "/etc/init.d/" + n
+	if n == "" || strings.Contains(n, "/") {
+		return ""
 	}
-	_, exists, err := o.root.chase("/etc/init.d/"+n, true)
-	return err == nil && exists
+	if _, exists, err := o.root.chase(p, true); err != nil || !exists {
+		return ""
+	}
+	return p
 }
 
 // mayChange returns why a unit can be neither enabled nor disabled
@@ -87,9 +90,8 @@ func (f *unitFile) mayChange() error {
 }
 
 // apply makes the links of the units of the queue, which grows by what Also=
-// names (install_context_apply). It reports whether any [Install] asked for
-// something.
-func (o *operation) apply() (rules bool, err error) {
+// names (install_context_apply).
+func (o *operation) apply() error {
 	var all []error
 	for i := 0; i < len(o.queue); i++ {
 		f := o.queue[i]
@@ -97,21 +99,20 @@ func (o *operation) apply() (rules bool, err error) {
 			o.warn(f.name, "named by Also= and not enabled: %v", err)
 			continue
 		} else if err != nil {
-			return false, err
+			return err
 		}
 		switch f.mode {
 		case masked:
 			o.warn(f.name, "masked by %s", f.path)
-			rules = true
+			o.asked = true // something could have been enabled
 		case regular:
 			all = append(all, o.install(f))
 			if f.hasRules() {
-				rules = true
 				o.changes.Units = append(o.changes.Units, f.name)
 			}
 		}
 	}
-	return rules, errors.Join(all...)
+	return errors.Join(all...)
 }
 
 // install makes the links of one unit (install_info_apply).
@@ -165,6 +166,7 @@ func (o *operation) installAlias(f *unitFile, text string) error {
 		}
 		force = err == nil && !exists
 	}
+	o.asked = true
 	return o.makeLink(p, target, force)
 }
 
@@ -190,6 +192,7 @@ func (o *operation) installWants(f *unitFile, list []string, suffix string) erro
 			all = append(all, fmt.Errorf("%s is a template without an instance, and %s is none: name an instance, such as %s",
 				f.name, owner, strings.Replace(f.name, "@.", "@NAME.", 1)))
 		default:
+			o.asked = true
 			all = append(all, o.makeLink(configDir+"/"+owner+suffix+"/"+n, f.path, true))
 			o.checkOwner(f, owner)
 		}

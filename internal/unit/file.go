@@ -59,7 +59,7 @@ func parseInstall(text string) ([]assignment, error) {
 			return nil, fmt.Errorf("a line is not UTF-8: %w", fault.ErrCorrupt)
 		case line[0] == '[':
 			inner, ok := strings.CutSuffix(line[1:], "]")
-			if !ok || strings.ContainsFunc(inner, unsafe) {
+			if !ok || strings.ContainsFunc(inner, notInHeader) {
 				return nil, fmt.Errorf("%q is no section header: %w", line, fault.ErrCorrupt)
 			}
 			section = inner
@@ -75,8 +75,8 @@ func parseInstall(text string) ([]assignment, error) {
 // blanks are what systemd strips off a line (WHITESPACE).
 const blanks = " \t\n\r"
 
-// unsafe tells the characters that no section header has (string_is_safe).
-func unsafe(c rune) bool { return c > 0 && c < ' ' || strings.ContainsRune("\"'\\\x7f", c) }
+// notInHeader tells the characters that no section header has (string_is_safe).
+func notInHeader(c rune) bool { return c > 0 && c < ' ' || strings.ContainsRune("\"'\\\x7f", c) }
 
 // logicalLines joins the lines that end in a backslash with the next, and
 // leaves comments out, also between such lines.

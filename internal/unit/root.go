@@ -53,9 +53,11 @@ func (r *root) mode(p string) (fs.FileMode, error) {
 	}
 	info, err := fs.Lstat(r.fsys, name(p))
 	if err != nil {
-		// Not every fs.FS says fs.ErrNotExist below a file.
-		if errors.Is(err, syscall.ENOTDIR) {
+		switch {
+		case errors.Is(err, syscall.ENOTDIR): // not every fs.FS says fs.ErrNotExist below a file
 			return 0, errNotDir
+		case !fs.ValidPath(name(p)): // a name that is not UTF-8 is in no fs.FS
+			return 0, fs.ErrNotExist
 		}
 		return 0, err
 	}

@@ -59,7 +59,11 @@ func (o *operation) specifier(f *unitFile, c byte) (string, error) {
 		return "", fmt.Errorf("%%%c is known only where the system runs", c)
 	}
 	if key := osFields(c); key != "" {
-		return o.osRelease(key)
+		value, err := o.osRelease(key)
+		if err != nil {
+			err = fmt.Errorf("%%%c: %v", c, err)
+		}
+		return value, err
 	}
 	if strings.IndexByte(alphanumerical, c) >= 0 {
 		return "", fmt.Errorf("%%%c is no specifier of [Install]", c)
@@ -96,7 +100,7 @@ func (f *unitFile) specifier(c byte) string {
 func (o *operation) machineID() (string, error) {
 	text, err := o.firstLine("/etc/machine-id")
 	if err != nil {
-		return "", fmt.Errorf("%%m: %w", err)
+		return "", fmt.Errorf("%%m: %v", err) // a unit is not missing because this file is
 	}
 	id := strings.ReplaceAll(text, "-", "")
 	if len(id) != 32 || !only(id, "0123456789abcdefABCDEF") || strings.Trim(id, "0") == "" {

@@ -69,6 +69,7 @@ type operation struct {
 	search  []string
 	queue   []*unitFile // in the order in which they were asked for
 	byName  map[string]*unitFile
+	asked   bool // an [Install] asked for a link
 	changes Changes
 }
 

@@ -6,6 +6,7 @@ type Rule string
 
 // The rules about the partition table and what lies between the partitions.
 const (
+	TableBroken     Rule = "table-broken"      // neither copy can be used
 	TableIgnored    Rule = "table-ignored"     // the protective MBR does not protect
 	TableMBR        Rule = "table-mbr"         // the protective MBR is odd
 	TableCopy       Rule = "table-copy"        // one copy is damaged, or says other things
@@ -86,6 +87,7 @@ func (r Rule) Brief() string { return briefs()[r] }
 
 func briefs() map[Rule]string {
 	return map[Rule]string{
+		TableBroken:        "the partition table is broken",
 		TableIgnored:       "the protective MBR hides the partition table",
 		TableSectorSize:    "it knows sectors of 512 bytes only",
 		TableSectors:       "nothing tells the sector size",

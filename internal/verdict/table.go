@@ -33,6 +33,7 @@ func table() []row {
 
 func diskRows() []row {
 	return []row{
+		{TableBroken, 252, Always, Refused, blkid},
 		{TableIgnored, 252, Always, Refused, blkid},
 		{TableMBR, 252, Always, Unnoticed, blkid},
 		{TableCopy, 252, Always, Unnoticed, blkid},

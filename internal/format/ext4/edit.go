@@ -52,6 +52,8 @@ type Editor struct {
 	shares  map[string]uint64        // xattr blocks by what is in them
 	usage   map[quotaKey]quotaDelta  // what owners have more or less, with quota
 	failed  error                    // a change that was not completed
+
+	superChanged bool // even if nothing else has
 }
 
 // Edit prepares changes to the file system in the first size bytes of disk. It
@@ -100,7 +102,7 @@ func edit(disk Storage, size int64, opts EditOptions) (*Editor, error) {
 		shares:  make(map[string]uint64),
 		usage:   make(map[quotaKey]quotaDelta),
 	}
-	if err := e.findSystemBlocks(); err != nil {
+	if err := e.readGroups(); err != nil {
 		return nil, err
 	}
 	if err := e.removeOrphans(); err != nil {
@@ -144,7 +146,7 @@ func (e *Editor) commit() error {
 	if err := e.settle(); err != nil {
 		return err
 	}
-	if len(e.fs.changed) == 0 {
+	if len(e.fs.changed) == 0 && !e.superChanged {
 		return nil
 	}
 	for _, number := range slices.Sorted(maps.Keys(e.fs.changed)) {
@@ -157,6 +159,7 @@ func (e *Editor) commit() error {
 	}
 	clear(e.fs.changed)
 	clear(e.groups)
+	e.superChanged = false
 	e.waiting, e.longest = 0, e.fs.geo.ClustersPerGroup
 	return nil
 }

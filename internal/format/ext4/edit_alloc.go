@@ -11,11 +11,14 @@ import (
 // is freed is not given out again before Commit, as until then it belongs to the
 // file system on disk.
 
-// findSystemBlocks notes the blocks that belong to the file system itself, so
-// that no damaged bitmap or map makes a file of them.
-func (e *Editor) findSystemBlocks() error {
+// readGroups notes the blocks that belong to the file system itself, so that no
+// damaged bitmap or map makes a file of them. It sums up what is free: the
+// kernel, too, does not rely on the superblock, which it updates last.
+func (e *Editor) readGroups() error {
 	f := e.fs
 	var list []Run
+	var freeBlocks uint64
+	var freeInodes uint32
 	add := func(first, count uint64) {
 		if count > 0 {
 			list = append(list, Run{Physical: first, Length: count})
@@ -37,8 +40,14 @@ func (e *Editor) findSystemBlocks() error {
 		if len(list) > 1<<16 {
 			list = joinRuns(list)
 		}
+		freeBlocks += uint64(g.freeClusters)
+		freeInodes += min(g.freeInodes, f.geo.InodesPerGroup)
 	}
 	e.system = joinRuns(list)
+	before := f.super
+	e.setFreeBlocks(freeBlocks)
+	f.super.FreeInodes = freeInodes
+	e.superChanged = f.super != before
 	return nil
 }
 

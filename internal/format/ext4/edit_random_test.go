@@ -119,7 +119,16 @@ func roundsOf(usual, long int) int {
 // kernel has filled before. Where the kernel cannot write it, the changes are
 // made in a directory.
 func TestRandomEdits(t *testing.T) {
-	list := append(formats[:len(formats):len(formats)], struct{ name, size, args string }{"inline-no-journal", "40M", "-t ext4 -O inline_data,^has_journal"})
+	// mke2fs gives small file systems small blocks, unless it is told.
+	list := append(formats[:len(formats):len(formats)],
+		format{"inline-no-journal", "40M", "-t ext4 -O inline_data,^has_journal"},
+		format{"inline-no-journal-4k", "40M", "-t ext4 -O inline_data,^has_journal -b 4096"},
+		format{"ext4-4k", "40M", "-t ext4 -b 4096"},
+		format{"ext4-4k-all", "40M", "-t ext4 -b 4096 -O metadata_csum_seed,orphan_file,large_dir,quota -G 4"},
+		format{"ext3-4k", "40M", "-t ext3 -b 4096"},
+		format{"ext2-4k-inode128", "40M", "-t ext2 -b 4096 -I 128"},
+		format{"ext4-lazy", "40M", "-t ext4 -b 4096 -E lazy_itable_init=1"},
+		format{"ext4-stride", "40M", "-t ext4 -b 1024 -g 1024 -N 8192"})
 	for _, format := range list {
 		if format.name == "ext2-revision0" || strings.HasPrefix(format.name, "bigalloc") {
 			continue

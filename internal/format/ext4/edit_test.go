@@ -1,7 +1,8 @@
 package ext4_test
 
 import (
-	"fmt"
+	"bytes"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sextant/internal/format/ext4"
+	"sextant/internal/imagetest"
 	"sextant/internal/tree"
 )
 
@@ -38,6 +40,11 @@ func regular(content string) *tree.Inode {
 	return &tree.Inode{Mode: tree.TypeRegular | 0o644, ModTime: editTime, Content: tree.Bytes(content)}
 }
 
+// noise returns a file of so many bytes.
+func noise(size int64) *tree.Inode {
+	return &tree.Inode{Mode: tree.TypeRegular | 0o644, ModTime: editTime, Content: imagetest.Noise{Seed: 1, Length: size}}
+}
+
 func TestPutOneFile(t *testing.T) {
 	image := makeImage(t, "40M", "-t ext4", "")
 	e := editImage(t, image)
@@ -62,4 +69,14 @@ func must(t testing.TB, err error) {
 	}
 }
 
-var _ = fmt.Sprint
+// memory is a Storage.
+type memory []byte
+
+func (m memory) ReadAt(p []byte, at int64) (int, error) { return bytes.NewReader(m).ReadAt(p, at) }
+
+func (m memory) WriteAt(p []byte, at int64) (int, error) {
+	if at < 0 || at+int64(len(p)) > int64(len(m)) {
+		return 0, io.ErrShortWrite
+	}
+	return copy(m[at:], p), nil
+}

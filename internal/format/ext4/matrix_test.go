@@ -16,13 +16,12 @@ import (
 	"sextant/internal/testenv"
 )
 
+// format is a way to make a file system: arguments of mke2fs.
+type format struct{ name, size, args string }
+
 // formats are ways to make a file system. Where blocks are too large for the
 // kernel to mount, what it holds is compared with the source alone.
-var formats = []struct {
-	name string
-	size string
-	args string
-}{
+var formats = []format{
 	{"ext2", "24M", "-t ext2"},
 	{"ext2-1k", "24M", "-t ext2 -b 1024"},
 	{"ext2-2k-inode128", "24M", "-t ext2 -b 2048 -I 128"},

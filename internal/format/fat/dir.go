@@ -67,7 +67,7 @@ type directory struct {
 // rootNode returns the root directory.
 func (f *FS) rootNode() *node { return &node{root: true, first: f.geo.RootCluster, name: "."} }
 
-// readDir reads the bytes of a directory.
+// readBytes reads the bytes of a directory.
 func (f *FS) readBytes(n *node) (*directory, error) {
 	d := &directory{}
 	if n.root && f.geo.Bits != 32 {
@@ -82,12 +82,18 @@ func (f *FS) readBytes(n *node) (*directory, error) {
 	if d.clusters, err = f.table.all(n.first, max(1, dirMax/f.geo.ClusterSize)); err != nil {
 		return nil, err
 	}
-	for _, c := range d.clusters {
-		at := f.geo.ClusterSpan(c, 1)
-		d.bytes = append(d.bytes, make([]byte, at.Length)...)
-		if err := readFull(f.r, d.bytes[int64(len(d.bytes))-at.Length:], at.Offset); err != nil {
+	size := f.geo.ClusterSize
+	d.bytes = make([]byte, int64(len(d.clusters))*size)
+	for from := 0; from < len(d.clusters); {
+		to := from + 1
+		for to < len(d.clusters) && d.clusters[to] == d.clusters[to-1]+1 {
+			to++
+		}
+		at := f.geo.ClusterSpan(d.clusters[from], uint32(to-from))
+		if err := readFull(f.r, d.bytes[int64(from)*size:][:at.Length], at.Offset); err != nil {
 			return nil, err
 		}
+		from = to
 	}
 	return d, nil
 }

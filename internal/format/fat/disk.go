@@ -13,8 +13,6 @@ const (
 	// DirEntrySize is the size of a directory entry of either kind.
 	DirEntrySize = 32
 
-	bootSignature = 0xAA55
-
 	// firstCluster is the number of the first one. The entries before it hold
 	// the media byte and the flags.
 	firstCluster = 2

@@ -212,13 +212,3 @@ func listDir(t testing.TB, dir string) map[string]string {
 	}
 	return list
 }
-
-// kernelHasVFAT skips the test where nothing can be mounted.
-func kernelHasVFAT(t testing.TB) {
-	t.Helper()
-	testenv.RequireRoot(t)
-	list, err := os.ReadFile("/proc/filesystems")
-	if err != nil || !strings.Contains(string(list), "vfat") {
-		t.Skip("LEFT OUT: this kernel has no vfat; the test in the virtual machine mounts it")
-	}
-}

@@ -16,6 +16,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/format/squashfs"
 	"sextant/internal/imagetest"
+	"sextant/internal/tree"
 )
 
 // small makes an image with one of each, in blocks of 4 KiB.
@@ -205,6 +206,10 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		fsys.Check(t.Context())
+		namesErr := fsys.Names(func(string, string, tree.Mode) error { return nil })
+		if namesErr != nil && !errors.Is(namesErr, fault.ErrCorrupt) && !errors.Is(namesErr, fault.ErrUnsupported) {
+			t.Errorf("Names: %v is not a fault", namesErr)
+		}
 		tr, err := fsys.Tree()
 		if err != nil {
 			return

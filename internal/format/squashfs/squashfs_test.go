@@ -19,6 +19,7 @@ import (
 	"sextant/internal/imagetest"
 	"sextant/internal/span"
 	"sextant/internal/testenv"
+	"sextant/internal/tree"
 )
 
 // matrix lists the ways in which mksquashfs is asked to write the same tree.
@@ -80,7 +81,26 @@ func TestMatrix(t *testing.T) {
 			for _, p := range problems {
 				t.Errorf("Check: %v", p)
 			}
+			checkNames(t, fsys, tr)
 		})
+	}
+}
+
+// checkNames wants Names to give the names that the tree has, in its order.
+func checkNames(t *testing.T, fsys *squashfs.FS, files *tree.Tree) {
+	t.Helper()
+	var want, got []string
+	files.Each(func(path string, node *tree.Inode) {
+		if path != "/" {
+			want = append(want, node.Mode.Kind()+" "+path)
+		}
+	})
+	err := fsys.Names(func(dir, name string, kind tree.Mode) error {
+		got = append(got, kind.Kind()+" "+dir+name)
+		return nil
+	})
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("Names: %v (-tree +names):\n%s", err, diff)
 	}
 }
 

@@ -55,9 +55,11 @@ func Open(r io.ReaderAt, fileSize int64) (*Disk, error) {
 		return nil, err
 	}
 	if d.f.Kind == Fixed {
-		return d, d.checkFixed(end)
+		err = d.checkFixed(end)
+	} else {
+		err = d.readDynamicHeader()
 	}
-	if err := d.readDynamicHeader(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	d.tables = pages.OfFile(r, fileSize, tablePage, tablePages)

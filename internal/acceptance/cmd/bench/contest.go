@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,7 +39,8 @@ type contest struct {
 type job struct {
 	name    string
 	inSid   bool
-	onDisk  bool // /var/tmp is on a disk, as on most machines; in memory otherwise
+	tool    string // that runs and times the command, "time" where it is empty
+	onDisk  bool   // /var/tmp is on a disk, as on most machines; in memory otherwise
 	command []string
 	outputs []string // removed before each run
 }
@@ -83,7 +85,7 @@ func copyExecutable(from, to string) error {
 
 // all runs every contest and returns the Markdown.
 func (b *bench) all(ctx context.Context, only string) (string, error) {
-	contests, err := b.contests(ctx)
+	contests, err := b.gather(ctx, only)
 	if err != nil {
 		return "", err
 	}
@@ -114,6 +116,17 @@ func (b *bench) all(ctx context.Context, only string) (string, error) {
 	}
 	out.WriteString(b.commands(contests))
 	return out.String(), nil
+}
+
+// gather returns all contests, but prepares only those of the runtime where only
+// they are asked for.
+func (b *bench) gather(ctx context.Context, only string) ([]contest, error) {
+	contests, err := b.mergeContests(ctx)
+	if err != nil || strings.HasPrefix(only, merging) {
+		return contests, err
+	}
+	others, err := b.contests(ctx)
+	return append(others, contests...), err
 }
 
 // commands lists what was run.
@@ -197,7 +210,7 @@ func (b *bench) run(ctx context.Context, j job) (u usage, err error) {
 		}
 	}
 	result := filepath.Join(b.dir, "result")
-	args := append([]string{"tool", "time", result}, j.command...)
+	args := append([]string{"tool", cmp.Or(j.tool, "time"), result}, j.command...)
 	cmd := exec.CommandContext(ctx, b.self, args...)
 	if j.inSid {
 		binds := []rootfs.Bind{{Host: b.dir, Guest: b.dir}}
@@ -237,4 +250,10 @@ func ratio[T time.Duration | int64](theirs, ours T) float64 {
 	return float64(theirs) / float64(max(ours, 1))
 }
 
-func ms(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+// ms returns milliseconds, with a digit behind the point where there are few.
+func ms(d time.Duration) string {
+	if d < 20*time.Millisecond {
+		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	}
+	return fmt.Sprintf("%d ms", d.Milliseconds())
+}

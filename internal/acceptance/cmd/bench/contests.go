@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,11 +36,11 @@ const toolchain = "the Go toolchain, signed"
 
 // contests prepares the inputs and returns what is measured.
 func (b *bench) contests(ctx context.Context) ([]contest, error) {
-	if err := b.prepare(ctx); err != nil {
+	if err := errors.Join(b.prepare(ctx), b.prepareReaders(ctx)); err != nil {
 		return nil, err
 	}
 	root := b.path("tree")
-	return []contest{
+	return append([]contest{
 		{
 			name: "the example, signed", goal: "≥ 12×",
 			ours:   b.build("example", "out-sextant"),
@@ -81,7 +82,7 @@ func (b *bench) contests(ctx context.Context) ([]contest, error) {
 		{limit: true, name: "limit: writing as many bytes, one processor", ours: job{
 			command: []string{b.self, "tool", "write", b.path("filesystem"), b.path("written")}, outputs: []string{b.path("written")},
 		}},
-	}, nil
+	}, b.readers()...), nil
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }

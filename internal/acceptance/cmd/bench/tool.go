@@ -33,6 +33,8 @@ func tool(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "time":
 		return timed(ctx, args[1:])
+	case "merge":
+		return timedMerge(ctx, args[1:])
 	case "hashtree":
 		return hashTree(ctx, args[1], args[2])
 	case "read":
