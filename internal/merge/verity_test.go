@@ -19,7 +19,6 @@ import (
 	"sextant/internal/merge"
 	"sextant/internal/policy"
 	"sextant/internal/vmtest"
-	"sextant/internal/vmtest/rootfs"
 )
 
 // content is the tree of an extension that fits everywhere, with one tool.
@@ -50,23 +49,6 @@ func signedImages(t *testing.T) (images map[string][]byte, certificate []byte) {
 	start, _ := tampered.Part(1)
 	tampered.Bytes[start+4095] ^= 1 // in the block of the superblock, which the mount reads
 	return images, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.Certificate.Raw})
-}
-
-func TestVerity(t *testing.T) {
-	images, certificate := signedImages(t)
-	for _, release := range rootfs.Releases() {
-		t.Run(release.String(), func(t *testing.T) {
-			t.Parallel()
-			vm := vmtest.New(t, release)
-			vm.Modules("dm-verity", "erofs", "overlay", "loop")
-			for name, b := range images {
-				vm.WriteFile("/images/"+name, b, 0o644)
-			}
-			vm.WriteFile("/images/ours.crt", certificate, 0o644)
-			result := vm.RunTest("TestVerityInGuest")
-			t.Log(result.Stdout)
-		})
-	}
 }
 
 func TestVerityInGuest(t *testing.T) {
@@ -125,6 +107,9 @@ func TestVerityInGuest(t *testing.T) {
 		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}
 	noDevices(t)
+	if _, err := os.Stat("/images/faults"); err != nil {
+		return
+	}
 	for _, name := range []string{"goodusr", "hashed", "plain", "stranger", "tampered"} {
 		if err := os.Remove("/var/lib/extensions/" + name + ".raw"); err != nil {
 			t.Fatal(err)
