@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func newCustomize(env Env) *cobra.Command {
 }
 
 func (f *targetFlags) add(flags *pflag.FlagSet) {
-	flags.StringVar(&f.base, "image-file", "", "the base image: raw, qcow2, vhd or vhdx")
+	flags.StringVar(&f.base, "image-file", "", "the base: a disk in raw, qcow2, vhd or vhdx, a directory, or a tar")
 	flags.StringVar(&f.output, "output-image-file", "", "the image to write")
 	flags.StringVar(&f.output, "output-path", "", "the image to write")
 	flags.Lookup("output-path").Hidden = true
@@ -199,16 +200,11 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.checkOutput(); err != nil {
 		return err
 	}
-	from, err := disk.Open(j.base)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
 	now, err := sourceDate(j.env)
 	if err != nil {
 		return err
 	}
-	base, err := customize.Open(from, from.Size(), customize.Options{Partitions: j.flags.partitions, Now: now})
+	base, err := customize.OpenPath(ctx, j.base, customize.Options{Partitions: j.flags.partitions, Now: now})
 	if err != nil {
 		return err
 	}
@@ -216,9 +212,6 @@ func (j *job) run(ctx context.Context) error {
 	plan, err := j.plan(ctx, base)
 	if err != nil {
 		return err
-	}
-	for _, n := range plan.Notes {
-		fmt.Fprintf(j.env.Stderr, "sextant: %s\n", n)
 	}
 	for _, w := range plan.Warnings {
 		j.env.warn(w, "")
@@ -230,10 +223,15 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.judge(found); err != nil {
 		return err
 	}
-	if j.validate {
-		return j.print(plan, "would write")
+	if !j.validate {
+		if err := j.write(ctx, plan); err != nil {
+			return err
+		}
 	}
-	return j.write(ctx, from, plan)
+	for _, n := range plan.Notes {
+		fmt.Fprintf(j.env.Stderr, "sextant: %s\n", n)
+	}
+	return j.print(plan)
 }
 
 // judge prints what the checks found. What cannot work ends it, unless the user
@@ -259,6 +257,8 @@ func (j *job) judge(found *report.Report) error {
 // checkOutput refuses what must not be written to.
 func (j *job) checkOutput() error {
 	switch {
+	case !j.flags.inPlace && customize.Interrupted(j.base):
+		return &advised{errors.New("a change of it was interrupted"), "sextant customize --in-place ends it first"}
 	case j.validate:
 		return nil
 	case j.flags.inPlace && j.flags.output != "":
@@ -271,36 +271,17 @@ func (j *job) checkOutput() error {
 		return err
 	case j.output.Path == "":
 		return usage(errors.New("no output: name it with --output-image-file, or as output.image.path in the config"))
-	case customize.Interrupted(j.base):
-		return &advised{errors.New("a change of it was interrupted"), "sextant customize --in-place ends it first"}
 	case sameFile(j.base, j.output.Path):
 		return &advised{errors.New("the output is the base"), "--in-place changes the base itself"}
 	}
 	return nil
 }
 
-func (j *job) write(ctx context.Context, from *disk.Disk, plan *customize.Plan) error {
-	to := j.output
-	if to.Format == "" {
-		to.Format = from.Format
+func (j *job) write(ctx context.Context, plan *customize.Plan) error {
+	if j.flags.inPlace {
+		return plan.WriteInPlace(ctx)
 	}
-	switch {
-	case !j.flags.inPlace:
-	case to.Format == disk.Raw && from.Format == disk.Raw:
-		to.Path = j.base
-		if err := plan.WriteInPlace(ctx, to.Path); err != nil {
-			return err
-		}
-		return j.print(plan, "changed")
-	default:
-		// The other formats are written anew, and appear in place of the old.
-		to.Path = j.base
-	}
-	if err := plan.Write(ctx, from, to); err != nil {
-		return err
-	}
-	j.output = to
-	return j.print(plan, "wrote")
+	return plan.Write(ctx, j.output)
 }
 
 // sourceDate returns the time that everything new gets.
@@ -347,7 +328,7 @@ type changeResult struct {
 func (j *job) result(p *customize.Plan) customized {
 	r := customized{Base: j.base, Partitions: []mountResult{}, Changes: []changeResult{}, Notes: nonNil(p.Notes), Warnings: nonNil(p.Warnings), Findings: nonNil(j.findings)}
 	if !j.validate {
-		r.Image, r.Format = j.output.Path, string(j.output.Format)
+		r.Image, r.Format = j.written(), cmp.Or(string(j.output.Format), p.Base.Format())
 	}
 	for _, m := range p.Base.Mounts {
 		row := mountResult{Directory: m.Dir, Partition: m.Part.Number, FileSystem: string(m.Part.Content.Kind)}
@@ -366,7 +347,15 @@ func (j *job) result(p *customize.Plan) customized {
 	return r
 }
 
-func (j *job) print(p *customize.Plan, done string) error {
+// written returns the path of the image that there is now.
+func (j *job) written() string {
+	if j.flags.inPlace {
+		return j.base
+	}
+	return j.output.Path
+}
+
+func (j *job) print(p *customize.Plan) error {
 	r := j.result(p)
 	if j.flags.json {
 		return writeJSON(j.env.Stdout, r)
@@ -378,15 +367,12 @@ func (j *job) print(p *customize.Plan, done string) error {
 		}
 		fmt.Fprintf(j.env.Stdout, "%s %-8s %s\n", sign, c.What, c.Path)
 	}
-	image := j.output.Path
-	if j.flags.inPlace {
-		image = j.base
-	}
-	if image == "" {
-		_, err := fmt.Fprintf(j.env.Stdout, "%d changes\n", len(r.Changes))
+	done := map[bool]string{false: "wrote", true: "changed"}[j.flags.inPlace]
+	if j.validate {
+		_, err := fmt.Fprintf(j.env.Stdout, "%d changes, nothing is written\n", len(r.Changes))
 		return err
 	}
-	_, err := fmt.Fprintf(j.env.Stdout, "%s %s, %d changes\n", done, j.env.show(image), len(r.Changes))
+	_, err := fmt.Fprintf(j.env.Stdout, "%s %s, %d changes\n", done, j.env.show(j.written()), len(r.Changes))
 	return err
 }
 

@@ -40,6 +40,11 @@ func (p *Plan) applyTo(ctx context.Context, disk Storage, m Mount, edits []sysro
 	if err != nil {
 		return err
 	}
+	return p.carryOut(ctx, e, m, edits)
+}
+
+// carryOut makes changes with an editor, and keeps them.
+func (p *Plan) carryOut(ctx context.Context, e Editor, m Mount, edits []sysroot.Edit) (err error) {
 	// What is replaced gives its room back with Commit, so where that is needed
 	// the old files go first.
 	if needed(edits) > e.Free() {

@@ -1,19 +1,24 @@
 package customize
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"sextant/internal/disk"
 	"sextant/internal/dps"
 	"sextant/internal/fault"
 	"sextant/internal/format/gpt"
 	"sextant/internal/fstab"
 	"sextant/internal/probe"
 	"sextant/internal/redo"
+	"sextant/internal/roottree"
 	"sextant/internal/sysroot"
 	"sextant/internal/tree"
 )
@@ -42,6 +47,12 @@ type Base struct {
 	Fstab      []fstab.Entry
 	Warnings   []string
 
+	// path is where the base is, if it was opened by that: then one of file and
+	// tree is not nil.
+	path string
+	file *disk.Disk
+	tree *roottree.Base // a directory, or a tar archive
+
 	disk io.ReaderAt
 	logs []*redo.Log
 	now  time.Time
@@ -55,6 +66,28 @@ type Options struct {
 
 	// Now is the time that everything new gets.
 	Now time.Time
+}
+
+// OpenPath looks at the base at path: a disk image, a directory, or a tar archive.
+func OpenPath(ctx context.Context, path string, opts Options) (*Base, error) {
+	isTree, err := roottree.Is(path)
+	if err != nil {
+		return nil, err
+	}
+	if isTree {
+		return openTree(ctx, path, opts)
+	}
+	file, err := disk.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := Open(file, file.Size(), opts)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	b.path, b.file = path, file
+	return b, nil
 }
 
 // Open looks at a base image of size bytes. A base that cannot be customized
@@ -99,10 +132,17 @@ func (b *Base) open(opts Options) (err error) {
 
 // Close gives back what looking at the base took.
 func (b *Base) Close() error {
+	var errs []error
 	for _, l := range b.logs {
-		l.Close()
+		errs = append(errs, l.Close())
 	}
-	return nil
+	if b.file != nil {
+		errs = append(errs, b.file.Close())
+	}
+	if b.tree != nil {
+		errs = append(errs, b.tree.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Root returns the tree of the base as its system will see it.
@@ -110,6 +150,11 @@ func (b *Base) Root() (*sysroot.Root, error) {
 	var mounts []sysroot.Mount
 	for _, m := range b.Mounts {
 		mounts = append(mounts, sysroot.Mount{Dir: m.Dir, FS: m.FS, Err: m.Why})
+	}
+	for _, e := range b.Fstab {
+		if _, ok := bindOf(e); ok && !b.mounted(e.Target) {
+			mounts = append(mounts, sysroot.Mount{Dir: e.Target, Bind: path.Clean(e.Source)})
+		}
 	}
 	return sysroot.New(mounts)
 }

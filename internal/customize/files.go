@@ -184,6 +184,10 @@ func (p *planner) warnOfMemory(at prism.Pos, destination string) {
 			covered = append(covered, e.Target)
 		}
 	}
+	// Some distributions have /tmp in memory without a line in fstab.
+	if p.exists("/usr/lib/systemd/system/local-fs.target.wants/tmp.mount") && !p.exists("/etc/systemd/system/tmp.mount") {
+		covered = append(covered, "/tmp")
+	}
 	for _, dir := range covered {
 		if strings.HasPrefix(place, dir+"/") {
 			p.warn(at, "%s will not be seen: another file system is mounted over %s at boot", destination, dir)

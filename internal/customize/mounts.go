@@ -57,6 +57,14 @@ func (b *Base) mountFstab() error {
 	return nil
 }
 
+// bindOf returns the directory that a line of fstab shows at another place.
+func bindOf(e fstab.Entry) (source string, ok bool) {
+	_, bind := e.Option("bind")
+	_, rbind := e.Option("rbind")
+	ok = (bind || rbind) && strings.HasPrefix(e.Source, "/") && strings.HasPrefix(e.Target, "/") && e.Target != "/" && !noAuto(e)
+	return e.Source, ok
+}
+
 // noAuto reports whether nothing mounts the entry at boot or when it is used.
 func noAuto(e fstab.Entry) bool {
 	_, no := e.Option("noauto")

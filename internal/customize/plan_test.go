@@ -201,6 +201,17 @@ os:
 	)
 }
 
+// TestBinds puts a file where fstab will show another directory.
+func TestBinds(t *testing.T) {
+	base := fileSystem(t, ext4, 8<<20, minimal(files{"etc/fstab": "/var/homes /home none bind 0 0\n/nowhere /boot none bind,noauto\n", "var/homes/": ""}))
+	_, out := apply(t, base, "os: {additionalFiles: [{content: a, destination: /home/me/a}, {content: b, destination: /boot/b}]}", nil)
+	got := added(listing(t, base, "var", "boot"), listing(t, out, "var", "boot"))
+	want := []string{`var/homes/me dir 0755 0:0`, `var/homes/me/a file 0644 0:0 "a"`, `boot/b file 0644 0:0 "b"`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestDirs merges a directory into the base, with and without modes.
 func TestDirs(t *testing.T) {
 	disk := system(t)

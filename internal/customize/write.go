@@ -4,28 +4,51 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
 	"sextant/internal/disk"
+	"sextant/internal/fault"
 	"sextant/internal/redo"
+	"sextant/internal/roottree"
 )
 
 // Output says what to make of a plan.
 type Output struct {
-	Path   string
+	Path string
+
+	// Format is what contains the disk, empty for that of the base.
 	Format disk.Format
 }
 
-// Write makes a new image: a copy of the base with the changes in it. It
-// appears under its name when it is whole.
-func (p *Plan) Write(ctx context.Context, base *disk.Disk, to Output) error {
-	out, err := disk.Create(to.Path, to.Format, base.Size(), disk.Options{Time: p.Base.now, SectorSize: p.Base.SectorSize})
+// Format says what contains the base: a format of disks, "directory" or "tar".
+func (b *Base) Format() string {
+	if b.file != nil {
+		return string(b.file.Format)
+	}
+	return string(b.Mounts[0].Part.Content.Kind)
+}
+
+// Write makes a new image: a copy of the base, which was opened by its path,
+// with the changes in it. It appears under its name when it is whole. A
+// directory becomes a directory, and an archive an archive.
+func (p *Plan) Write(ctx context.Context, to Output) error {
+	if p.Base.tree != nil {
+		if to.Format != "" {
+			return fmt.Errorf("a %s is written as a %s, not as %s: %w", p.Base.Format(), p.Base.Format(), to.Format, fault.ErrUnsupported)
+		}
+		return p.writeTree(ctx, to.Path, false)
+	}
+	if to.Format == "" {
+		to.Format = p.Base.file.Format
+	}
+	out, err := disk.Create(to.Path, to.Format, p.Base.Size, disk.Options{Time: p.Base.now, SectorSize: p.Base.SectorSize})
 	if err != nil {
 		return err
 	}
 	defer out.Discard()
-	if err := disk.Copy(ctx, out, base); err != nil {
+	if err := disk.Copy(ctx, out, p.Base.file); err != nil {
 		return fmt.Errorf("copy: %w", err)
 	}
 	if err := p.Apply(ctx, out); err != nil {
@@ -37,25 +60,24 @@ func (p *Plan) Write(ctx context.Context, base *disk.Disk, to Output) error {
 // logName is the file beside a base in which changes in place wait.
 func logName(path string) string { return path + ".sextant-redo" }
 
-// WriteInPlace changes the raw image at path itself. What changes is written to
-// a file beside it first; once that is complete, the change counts: a program
-// that is killed after that leaves the file for Recover.
-func (p *Plan) WriteInPlace(ctx context.Context, path string) error {
-	image, err := os.OpenFile(path, os.O_RDWR, 0)
+// WriteInPlace changes the base itself. What changes in a raw image is written
+// to a file beside it first; once that is complete, the change counts: a program
+// that is killed after that leaves the file for Recover. Other formats are
+// written anew, and take the place of the old file.
+func (p *Plan) WriteInPlace(ctx context.Context) error {
+	switch {
+	case p.Base.tree != nil:
+		return p.writeTree(ctx, p.Base.path, true)
+	case p.Base.file.Format != disk.Raw:
+		return p.Write(ctx, Output{Path: p.Base.path})
+	}
+	image, err := os.OpenFile(p.Base.path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer image.Close()
-	var file *os.File
-	defer func() {
-		if file != nil {
-			file.Close()
-		}
-	}()
-	log := redo.New(image, p.Base.Size, func() (redo.File, error) {
-		file, err = os.OpenFile(logName(path), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-		return file, err
-	})
+	log, closeLog := newLog(image, p.Base.Size, logName(p.Base.path))
+	defer closeLog()
 	err = p.Apply(ctx, log)
 	if err == nil {
 		err = ctx.Err()
@@ -63,16 +85,32 @@ func (p *Plan) WriteInPlace(ctx context.Context, path string) error {
 	if err == nil {
 		err = log.Seal()
 	}
-	if err != nil {
-		if file != nil {
-			os.Remove(logName(path))
-		}
+	if err != nil && log.Changed() {
+		os.Remove(logName(p.Base.path))
+	}
+	if err != nil || !log.Changed() {
 		return err
 	}
-	if !log.Changed() {
-		return nil
+	return finish(log, image, p.Base.path)
+}
+
+// newLog begins a log in a file that must not exist and is made when something
+// is written. The function that comes back closes it.
+func newLog(image *os.File, size int64, name string) (log *redo.Log, closeLog func()) {
+	var file *os.File
+	log = redo.New(image, size, func() (redo.File, error) {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		file = f
+		return f, nil
+	})
+	return log, func() {
+		if file != nil {
+			file.Close()
+		}
 	}
-	return finish(log, image, path)
 }
 
 // finish brings a sealed log into its image and removes it.
@@ -90,6 +128,9 @@ func finish(log *redo.Log, image *os.File, path string) error {
 // complete is made, and one that was not is dropped. It reports whether a change
 // was made.
 func Recover(path string) (done bool, err error) {
+	if state, err := os.Stat(path); err == nil && state.IsDir() {
+		return roottree.Recover(path)
+	}
 	file, err := os.OpenFile(logName(path), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -103,7 +144,7 @@ func Recover(path string) (done bool, err error) {
 		return false, err
 	}
 	defer image.Close()
-	size, err := image.Seek(0, 2)
+	size, err := image.Seek(0, io.SeekEnd)
 	if err != nil {
 		return false, err
 	}
@@ -117,9 +158,12 @@ func Recover(path string) (done bool, err error) {
 	return true, finish(log, image, path)
 }
 
-// Interrupted reports whether a change in place of the image at path was begun
+// Interrupted reports whether a change in place of the base at path was begun
 // and not ended.
 func Interrupted(path string) bool {
+	if state, err := os.Stat(path); err == nil && state.IsDir() {
+		return roottree.Interrupted(path)
+	}
 	_, err := os.Lstat(logName(path))
 	return err == nil
 }

@@ -143,3 +143,23 @@ func (x *extraction) finishDir(at string) (err error) {
 	defer func() { err = errors.Join(err, dir.close()) }()
 	return x.setAttributes(dir, ".", x.tree.Lookup(at))
 }
+
+// SetAttributes gives what is at name in the directory root the owner, mode,
+// time and extended attributes of node, and takes those of others away. It
+// returns what could not be kept. A symbolic link at name is not followed.
+func SetAttributes(root *os.Root, name string, node *tree.Inode, opts Options) ([]LeftOut, error) {
+	dir, err := openPlace(root, path.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	base := path.Base(name)
+	x := &extraction{opts: opts}
+	err = inode.KeepXattrs(dir.file, base, func(attribute string) bool {
+		_, keep := node.Xattr(attribute)
+		return keep
+	})
+	if err == nil {
+		err = x.setAttributes(dir, base, node)
+	}
+	return x.left, errors.Join(err, dir.close())
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -169,4 +170,19 @@ func skipVarint(b []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// Compression returns how the file at path is compressed: "gzip", "xz", "zstd",
+// "bzip2", or "" if it is not.
+func Compression(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	plain, name, err := decompress(f)
+	if err != nil {
+		return name, err
+	}
+	return name, plain.Close()
 }

@@ -49,12 +49,17 @@ func (r *Root) resolve(name string, follow bool) (string, *tree.Inode, error) {
 		if err != nil {
 			return "", nil, err
 		}
-		if child == nil || child.Mode.Type() != tree.TypeSymlink || len(names) == 0 && !follow {
+		source, bound := r.binds[path.Join(at, next)]
+		if !bound && (child == nil || child.Mode.Type() != tree.TypeSymlink || len(names) == 0 && !follow) {
 			at, node = path.Join(at, next), child
 			continue
 		}
 		if links++; links > maxLinks {
 			return "", nil, fmt.Errorf("more than %d symbolic links in a row", maxLinks)
+		}
+		if bound {
+			// What is mounted there is another directory of the tree.
+			child = &tree.Inode{Target: source}
 		}
 		if strings.HasPrefix(child.Target, "/") {
 			at = "/"

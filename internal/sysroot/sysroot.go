@@ -37,6 +37,10 @@ type Mount struct {
 
 	// Err says why FS is nil: whatever leads below Dir is this error.
 	Err error
+
+	// Bind is an absolute path whose directory is mounted at Dir instead of a
+	// file system of its own; FS and Err are nil then.
+	Bind string
 }
 
 // Edit is one change. Edits are made in their order.
@@ -55,7 +59,8 @@ type Edit struct {
 // Root is the tree. It implements fs.FS, fs.StatFS, fs.ReadDirFS, fs.ReadFileFS
 // and fs.ReadLinkFS.
 type Root struct {
-	mounts []Mount // those deeper in the tree first
+	mounts []Mount           // those deeper in the tree first
+	binds  map[string]string // directories that show others
 	edits  []Edit
 
 	changed  map[string]*tree.Inode     // by path; nil for what is removed
@@ -66,8 +71,15 @@ type Root struct {
 // New returns the tree of some mounts, one of which is at "/".
 func New(mounts []Mount) (*Root, error) {
 	r := &Root{
-		mounts: slices.Clone(mounts), changed: map[string]*tree.Inode{},
+		changed: map[string]*tree.Inode{}, binds: map[string]string{},
 		children: map[string]map[string]bool{}, emptied: map[string]bool{},
+	}
+	for _, m := range mounts {
+		if m.Bind == "" {
+			r.mounts = append(r.mounts, m)
+		} else if m.Bind != m.Dir {
+			r.binds[m.Dir] = m.Bind
+		}
 	}
 	slices.SortFunc(r.mounts, func(a, b Mount) int { return strings.Compare(b.Dir, a.Dir) })
 	for i, m := range r.mounts {

@@ -101,6 +101,32 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestBind goes through directories that show others, in a circle too.
+func TestBind(t *testing.T) {
+	r, err := sysroot.New([]sysroot.Mount{
+		{Dir: "/", FS: base()}, {Dir: "/var", FS: varFS()},
+		{Dir: "/srv/www", Bind: "/var/lib"}, {Dir: "/data", Bind: "/etc/state"}, {Dir: "/usr/bin", Bind: "/usr/bin"},
+		{Dir: "/a", Bind: "/b"}, {Dir: "/b", Bind: "/a"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/srv/www/state/one": "/var/lib/state/one", "/data/one": "/var/lib/state/one", "/data": "/var/lib/state",
+		"/dirlink/new": "/var/lib/new", "/bin/sh": "/usr/bin/sh",
+	} {
+		if at, _, err := r.Resolve(path); err != nil || at != want {
+			t.Errorf("Resolve(%s) = %s, %v, want %s", path, at, err, want)
+		}
+	}
+	if _, _, err := r.Resolve("/a/x"); err == nil {
+		t.Error("Resolve(/a/x) in a circle = nil")
+	}
+	if text, err := r.ReadFile("data/one"); err != nil || string(text) != "one" {
+		t.Errorf("ReadFile(data/one) = %q, %v", text, err)
+	}
+}
+
 func TestMount(t *testing.T) {
 	r := newRoot(t)
 	for at, want := range map[string]string{"/": "/ .", "/var": "/var .", "/var/lib": "/var lib", "/varnish": "/ varnish", "/xfs/a/b": "/xfs a/b"} {

@@ -21,8 +21,6 @@ import "fmt"
 const (
 	Size      = 512
 	EntrySize = 16
-
-	entriesAt = 446
 )
 
 // Type is the type byte of a partition.

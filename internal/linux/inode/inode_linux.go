@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,30 @@ func Chmod(dir *os.File, name string, mode uint32) error {
 func SetXattr(dir *os.File, name, attribute string, value []byte) error {
 	path := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + name
 	return fail("set "+attribute+" of", name, unix.Lsetxattr(path, attribute, value, 0))
+}
+
+// KeepXattrs removes the extended attributes that keep is false for. Those that
+// this user may not remove, or that only the kernel sets, stay.
+func KeepXattrs(dir *os.File, name string, keep func(attribute string) bool) error {
+	path := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + name
+	list := make([]byte, 1<<16) // XATTR_LIST_MAX
+	n, err := unix.Llistxattr(path, list)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil
+	}
+	if err != nil {
+		return fail("list attributes of", name, err)
+	}
+	for attribute := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
+		if attribute == "" || keep(attribute) {
+			continue
+		}
+		err := unix.Lremovexattr(path, attribute)
+		if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EACCES) {
+			return fail("remove "+attribute+" of", name, err)
+		}
+	}
+	return nil
 }
 
 // SetTime sets access and modification time.

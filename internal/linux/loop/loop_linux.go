@@ -18,9 +18,12 @@ type Options struct {
 	Offset int64 // bytes
 	Size   int64 // bytes, 0 for all behind the offset
 	Sector int   // bytes of a logical block, 512 if 0
+
+	// Writable lets the device write to the file, which is open for that.
+	Writable bool
 }
 
-// Device is a read-only block device. It stays until it is closed by all who
+// Device is a block device, read-only unless asked otherwise. It stays until it is closed by all who
 // have it open or mounted.
 type Device struct{ *os.File }
 
@@ -34,6 +37,9 @@ func Open(file *os.File, opts Options) (*Device, error) {
 	config := unix.LoopConfig{Fd: uint32(file.Fd()), Size: uint32(opts.Sector)}
 	config.Info.Offset, config.Info.Sizelimit = uint64(opts.Offset), uint64(opts.Size)
 	config.Info.Flags = unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR
+	if opts.Writable {
+		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR
+	}
 	copy(config.Info.File_name[:len(config.Info.File_name)-1], file.Name())
 	for range tries {
 		d, err := open(control, &config)
@@ -51,7 +57,11 @@ func open(control int, config *unix.LoopConfig) (*Device, error) {
 		return nil, fmt.Errorf("find a free loop device: %w", err)
 	}
 	path := "/dev/loop" + strconv.Itoa(number)
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	access := unix.O_RDONLY
+	if config.Info.Flags&unix.LO_FLAGS_READ_ONLY == 0 {
+		access = unix.O_RDWR
+	}
+	fd, err := unix.Open(path, access|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}

@@ -1,0 +1,163 @@
+package roottree
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"sextant/internal/tree"
+)
+
+// view shows a tree as io/fs has it. Links on the way are followed inside the
+// tree; Open and Stat follow the last name too.
+type view struct{ tree *tree.Tree }
+
+var (
+	_ fs.ReadDirFS  = view{}
+	_ fs.StatFS     = view{}
+	_ fs.ReadLinkFS = view{}
+)
+
+// find returns the inode at name.
+func (v view) find(op, name string, follow bool) (*tree.Inode, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
+	}
+	at := name
+	if !follow {
+		at = path.Dir(name)
+	}
+	node, err := v.tree.Follow(at)
+	if err == nil && !follow && name != "." {
+		if node = node.Child(path.Base(name)); node == nil {
+			err = fs.ErrNotExist
+		}
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: op, Path: name, Err: err}
+	}
+	return node, nil
+}
+
+// Open opens a file or directory.
+func (v view) Open(name string) (fs.File, error) {
+	node, err := v.find("open", name, true)
+	if err != nil {
+		return nil, err
+	}
+	i := info{path.Base(name), node}
+	if !node.Mode.IsRegular() || node.Content == nil {
+		return &openNode{info: i}, nil
+	}
+	r, err := node.Content.Open()
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return &openFile{i, io.NewSectionReader(r, 0, node.Content.Size()), r}, nil
+}
+
+// Stat returns the state of what is at name.
+func (v view) Stat(name string) (fs.FileInfo, error) { return v.state("stat", name, true) }
+
+// Lstat is Stat without following a link at the end of name.
+func (v view) Lstat(name string) (fs.FileInfo, error) { return v.state("lstat", name, false) }
+
+func (v view) state(op, name string, follow bool) (fs.FileInfo, error) {
+	node, err := v.find(op, name, follow)
+	if err != nil {
+		return nil, err
+	}
+	return info{path.Base(name), node}, nil
+}
+
+// ReadLink returns the target of the symbolic link at name.
+func (v view) ReadLink(name string) (string, error) {
+	node, err := v.find("readlink", name, false)
+	if err != nil {
+		return "", err
+	}
+	if node.Mode.Type() != tree.TypeSymlink {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
+	}
+	return node.Target, nil
+}
+
+// ReadDir returns the entries of the directory at name, sorted.
+func (v view) ReadDir(name string) ([]fs.DirEntry, error) {
+	node, err := v.find("readdir", name, true)
+	if err != nil {
+		return nil, err
+	}
+	if !node.Mode.IsDir() {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.New("is not a directory")}
+	}
+	return entries(node), nil
+}
+
+func entries(dir *tree.Inode) (list []fs.DirEntry) {
+	for _, e := range dir.Entries() {
+		list = append(list, fs.FileInfoToDirEntry(info{e.Name, e.Inode}))
+	}
+	return list
+}
+
+// info is the state of an inode.
+type info struct {
+	name string
+	node *tree.Inode
+}
+
+func (i info) Name() string       { return i.name }
+func (i info) Size() int64        { return i.node.Size() }
+func (i info) Mode() fs.FileMode  { return i.node.Mode.FileMode() }
+func (i info) ModTime() time.Time { return i.node.ModTime }
+func (i info) IsDir() bool        { return i.node.Mode.IsDir() }
+func (i info) Sys() any           { return i.node }
+
+// openFile is an open regular file.
+type openFile struct {
+	info info
+	*io.SectionReader
+	closer io.Closer
+}
+
+func (o *openFile) Stat() (fs.FileInfo, error) { return o.info, nil }
+func (o *openFile) Close() error               { return o.closer.Close() }
+
+// openNode is an open file of another type.
+type openNode struct {
+	info   info
+	read   bool
+	unread []fs.DirEntry
+}
+
+func (o *openNode) Stat() (fs.FileInfo, error) { return o.info, nil }
+func (o *openNode) Close() error               { return nil }
+
+func (o *openNode) Read([]byte) (int, error) {
+	if o.info.node.Mode.IsRegular() {
+		return 0, io.EOF
+	}
+	return 0, &fs.PathError{Op: "read", Path: o.info.name, Err: errors.New("is a " + o.info.node.Mode.Kind())}
+}
+
+// ReadDir returns the next count entries, or all that are left.
+func (o *openNode) ReadDir(count int) ([]fs.DirEntry, error) {
+	if !o.info.IsDir() {
+		return nil, &fs.PathError{Op: "readdir", Path: o.info.name, Err: errors.New("is not a directory")}
+	}
+	if !o.read {
+		o.read, o.unread = true, entries(o.info.node)
+	}
+	if count <= 0 {
+		count = len(o.unread)
+	} else if len(o.unread) == 0 {
+		return nil, io.EOF
+	}
+	count = min(count, len(o.unread))
+	list := o.unread[:count:count]
+	o.unread = o.unread[count:]
+	return list, nil
+}
