@@ -74,7 +74,7 @@ func TestLayouts(t *testing.T) {
 		{"second /usr", []part{{role: dps.Usr}, {role: dps.Usr}, root}, []string{"2"}, "/ 3 ext4\n/usr 2 ext4"},
 		{"LUKS", []part{{role: dps.Root, make: raw(`LUKS\272\276\000\002`)}}, nil, "partition 1 (root-x86-64) is encrypted (crypto_LUKS): unsupported"},
 		{"LVM", []part{{role: dps.LinuxGeneric, make: raw(`LABELONE................LVM2 001`)}}, nil, "no root file system that can be seen: partition 1 is a physical volume of LVM: unsupported"},
-		{"btrfs", []part{{role: dps.LinuxGeneric, size: 128, make: `mkfs.btrfs -q "$1"`}}, nil, "partition 1 has a file system of type btrfs"},
+		{"btrfs", []part{{role: dps.LinuxGeneric, size: 128, make: `mkfs.btrfs -q "$1"`}}, nil, "no root file system that can be seen: partition 1: "},
 		{"nothing", []part{{role: dps.LinuxGeneric, make: "true"}}, nil, "no partition has a root file system"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
