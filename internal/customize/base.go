@@ -131,6 +131,11 @@ func (b *Base) open(opts Options) (err error) {
 	if err := b.mountByType(chosen); err != nil {
 		return err
 	}
+	for _, p := range chosen {
+		if !slices.ContainsFunc(b.Mounts, func(m Mount) bool { return m.Part == p }) {
+			return fmt.Errorf("--partition: %s has neither a root file system nor one for /usr", p.Name())
+		}
+	}
 	if root.Why != nil {
 		return fmt.Errorf("root file system on %s: %w", root.Part.Name(), root.Why)
 	}
@@ -285,8 +290,9 @@ func onlyTyped(roots []Mount) (found *Mount) {
 // isRoot reports whether the file system is that of a root.
 func (m Mount) isRoot() bool {
 	if m.FS == nil {
-		// What cannot be seen counts by its type, so that the reason is told.
-		return m.Part.Type.Designator == dps.Root
+		// What cannot be seen counts by its type, so that the reason is told; but
+		// not a partition that waits for its first content.
+		return m.Part.Type.Designator == dps.Root && m.Part.Content.Kind != ""
 	}
 	return isDir(m.FS, "etc") && isDir(m.FS, "usr")
 }
