@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sextant/internal/vmtest"
 	"sextant/internal/vmtest/rootfs"
@@ -18,6 +19,7 @@ say() { echo "$1: $(shift; "$@" 2>&1 | tr '\n' ' ')"; }
 say active systemctl is-active systemd-sysext.service
 say exit systemctl show -P ExecMainStatus systemd-sysext.service
 say tool custom-tool
+say restarted systemctl show -P ActiveState from-extension.service
 say ours sextant status --json
 say theirs systemd-sysext status --no-legend --no-pager
 say verity dmsetup table --target verity
@@ -37,9 +39,9 @@ trace() {
 }
 # Loop devices and verity devices go a moment after the last mount.
 settle() {
-	for _ in $(seq 50); do
-		[ -n "$(losetup -a; dmsetup ls | grep -v 'No devices' || true)" ] || break
-		sleep 0.1
+	for _ in $(seq 20); do
+		[ -n "$(cat /sys/block/loop*/loop/backing_file /sys/block/dm-*/dm/name 2>/dev/null)" ] || break
+		sleep 0.3
 	done
 }
 mkdir -p /root/bad
@@ -65,6 +67,29 @@ settle
 trace end
 `
 
+// overVarlink asks our program through systemd's socket, as root and as nobody.
+const overVarlink = `
+systemctl start systemd-sysext.socket
+ask() { timeout 60 "$@" 2>&1 | tr -d '\n' || true; echo; }
+call="varlinkctl call /run/systemd/io.systemd.sysext io.systemd.sysext"
+echo "varlink list: $(ask ${call/call/call --more}.List '{}')"
+echo "varlink merge: $(ask $call.Merge '{}')"
+echo "varlink tool: $(ask custom-tool)"
+echo "varlink nobody: $(ask setpriv --reuid 65534 $call.Unmerge '{}')"
+echo "varlink unmerge: $(ask $call.Unmerge '{}')"
+echo "varlink server: $(journalctl -b -q -o cat -u 'systemd-sysext@*' _COMM=sextant | tr '\n' ' ')"
+`
+
+// inTurn times both programs with one signed image. It prints; nothing is
+// asserted of it.
+const inTurn = `
+TIMEFORMAT=%R
+for program in systemd-sysext sextant systemd-sysext sextant; do
+	echo "time of $program: $( { time { $program merge; $program unmerge; } >/dev/null 2>&1; } 2>&1 )"
+	settle
+done
+`
+
 // TestStrictAtBoot boots with this program in systemd-sysext.service and a rule
 // that only signed images count: the good one is merged, and the wrong
 // certificate, the tampered, the unsigned image and the directory are refused.
@@ -76,20 +101,42 @@ func TestStrictAtBoot(t *testing.T) {
 			dir := example(t)
 			root := rootHash(t, sextant(t, dir, "build", "--json"))
 			vm := vmtest.New(t, release)
+			vm.Timeout = 20 * time.Minute
 			vm.CopyIn(released(t), "/usr/bin/sextant")
-			vm.CopyIn(filepath.Join("..", "..", "units", "systemd-sysext.service"), "/etc/systemd/system/systemd-sysext.service")
+			for _, unit := range []string{"systemd-sysext.service", "systemd-sysext@.service"} {
+				vm.CopyIn(filepath.Join("..", "..", "units", unit), "/etc/systemd/system/"+unit)
+			}
 			vm.Symlink("/etc/systemd/system/systemd-sysext.service", "/etc/systemd/system/sysinit.target.wants/systemd-sysext.service")
 			vm.WriteFile("/etc/sextant/merge.conf", []byte("[Merge]\nRequireSigned=yes\n"), 0o644)
 			vm.CopyIn(filepath.Join(dir, "verity_cert.crt"), "/etc/verity.d/verity_cert.crt")
 			good := filepath.Join(dir, "mkosi.output/custom-tools_1.0.0.raw")
 			vm.CopyIn(good, "/var/lib/extensions/custom-tools.raw")
+			copyUnit(t, vm, dir)
 			copyBad(t, vm, dir)
 
-			r := vm.MustRun(bootedStrict + handedOver)
+			r := vm.MustRun(bootedStrict + handedOver + overVarlink + inTurn)
 			checkStrict(t, r, root)
 			checkTurns(t, r)
+			checkVarlink(t, r)
+			for line := range strings.Lines(r.Stdout) {
+				if strings.HasPrefix(line, "time of ") {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
 		})
 	}
+}
+
+// copyUnit gives the machine a signed extension with a unit that is to be started
+// when it is merged. At boot that must not wait for the unit: it is ordered after
+// the one that merges.
+func copyUnit(t *testing.T, vm *vmtest.VM, dir string) {
+	t.Helper()
+	writeFile(t, filepath.Join(dir, "unit"), []byte("[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/true\n"))
+	writeFile(t, filepath.Join(dir, "release"), []byte("ID=_any\nEXTENSION_RESTART_UNITS=from-extension.service\n"))
+	sextant(t, dir, "build", "--image-id=unit", "--image-version=", "--extra-tree=unit:/usr/lib/systemd/system/from-extension.service",
+		"--extra-tree=release:/usr/lib/extension-release.d/extension-release.unit")
+	vm.CopyIn(filepath.Join(dir, "mkosi.output/unit.raw"), "/var/lib/extensions/unit.raw")
 }
 
 // copyBad gives the machine what must not be merged.
@@ -124,7 +171,7 @@ func copyBad(t *testing.T, vm *vmtest.VM, dir string) {
 func checkStrict(t *testing.T, r *vmtest.Result, root string) {
 	t.Helper()
 	for _, want := range []string{
-		"active: active \n", "exit: 3 \n", "tool: hello from custom-tools \n", root,
+		"active: active \n", "exit: 3 \n", "restarted: active \n", "tool: hello from custom-tools \n", root,
 		"\njournal wrong: wrong: left out: ", "\njournal tampered: tampered: left out: ",
 		"\njournal unsigned: unsigned: left out: ", "\njournal directory: directory: left out: ",
 	} {
@@ -158,6 +205,25 @@ func checkTurns(t *testing.T, r *vmtest.Result) {
 	for _, name := range []string{"after-ours", "end"} {
 		if got := string(readFile(t, filepath.Join(r.Dir, name))); got != clean {
 			t.Errorf("%s: what stays is\n%s\nwant\n%s", name, got, clean)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", r.Stdout, r.Stderr)
+	}
+}
+
+// checkVarlink looks at what the service answered.
+func checkVarlink(t *testing.T, r *vmtest.Result) {
+	t.Helper()
+	for who, want := range map[string]string{
+		"varlink list": `"custom-tools"`, "varlink merge": "{}", "varlink tool": "hello from custom-tools",
+		"varlink nobody": "permissiondenied", "varlink unmerge": "{}", "varlink server": "Merged extensions into '/usr'.",
+	} {
+		// Spaces and case differ: 257 lets nobody connect to the socket at all.
+		flat := strings.NewReplacer(" ", "")
+		line := lineOf(r.Stdout, who)
+		if !strings.Contains(strings.ToLower(flat.Replace(line)), strings.ToLower(flat.Replace(want))) {
+			t.Errorf("%s: %q, want %q", who, line, want)
 		}
 	}
 	if t.Failed() {

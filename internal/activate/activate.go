@@ -12,6 +12,7 @@ import (
 
 	"sextant/internal/discover"
 	"sextant/internal/extension"
+	"sextant/internal/fault"
 	"sextant/internal/journal"
 	"sextant/internal/manager"
 	"sextant/internal/merge"
@@ -76,12 +77,12 @@ func (r Request) settings() (settings.Settings, error) {
 		return settings.Settings{}, err
 	}
 	files, warnings, err := settings.Files(r.Root, r.Class)
-	r.warn(warnings)
 	if err != nil && !r.Lenient {
 		return settings.Settings{}, err
 	}
+	r.warn(warnings)
 	if err != nil {
-		r.Log(merge.Warning, fmt.Sprintf("Failed to parse %s config file, ignoring: %v", r.Class, err))
+		r.Log(merge.Warning, fmt.Sprintf("Failed to parse %s config file, ignoring: %s", r.Class, settings.Says(err)))
 	}
 	return r.Given.Over(environment).Over(own).Over(files), nil
 }
@@ -108,25 +109,42 @@ func Unmerge(ctx context.Context, r Request) (*merge.Report, error) { return r.r
 
 // Plan tells what Refresh would do.
 func Plan(ctx context.Context, r Request) (*merge.Report, error) {
-	o, err := r.Options()
-	if err != nil {
-		return nil, err
-	}
-	return merge.Plan(ctx, o)
+	return r.decide(ctx, merge.Plan)
 }
 
 type act func(context.Context, merge.Options) (*merge.Report, error)
 
 func (r Request) run(ctx context.Context, do act) (*merge.Report, error) {
+	report, err := r.decide(ctx, do)
+	if report != nil {
+		r.tell(report)
+	}
+	return report, err
+}
+
+func (r Request) decide(ctx context.Context, do act) (*merge.Report, error) {
 	o, err := r.Options()
 	if err != nil {
 		return nil, err
 	}
 	report, err := do(ctx, o)
 	if report != nil {
-		r.tell(report)
+		tidy(report)
 	}
 	return report, err
+}
+
+// tidy makes a report one to be printed: lists are there, be they empty, and the
+// word for callers that branch is taken off the reasons.
+func tidy(report *merge.Report) {
+	report.Decisions = append([]merge.Decision{}, report.Decisions...)
+	report.Merged, report.Unmerged = append([]string{}, report.Merged...), append([]string{}, report.Unmerged...)
+	for i := range report.Decisions {
+		d := &report.Decisions[i]
+		for _, f := range []error{fault.ErrCorrupt, fault.ErrUnsupported, fault.ErrUntrusted} {
+			d.Reason = strings.TrimSuffix(d.Reason, ": "+f.Error())
+		}
+	}
 }
 
 // tell writes a line for each image that was left out to the journal.

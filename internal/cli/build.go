@@ -10,6 +10,7 @@ import (
 	"sextant/internal/build"
 	"sextant/internal/config"
 	"sextant/internal/payload"
+	"sextant/internal/plain"
 	"sextant/internal/plan"
 	"sextant/internal/source"
 )
@@ -159,7 +160,7 @@ func (b *builder) write(ctx context.Context, p *plan.Plan, signing *build.Signin
 
 // warn prints a warning, and a hint if there is one.
 func (e Env) warn(text, hint string) {
-	fmt.Fprintf(e.Stderr, "sextant: warning: %s\n", text)
+	fmt.Fprintf(e.Stderr, "sextant: warning: %s\n", plain.Lines(text))
 	if hint != "" {
 		fmt.Fprintf(e.Stderr, "hint: %s\n", hint)
 	}

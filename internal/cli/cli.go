@@ -22,6 +22,7 @@ import (
 
 	"sextant/internal/journal"
 	"sextant/internal/keys"
+	"sextant/internal/plain"
 	"sextant/internal/settings"
 	"sextant/internal/stock"
 )
@@ -164,11 +165,12 @@ func (f *failure) print(w io.Writer) {
 		fmt.Fprintf(w, "sextant: interrupted, nothing is changed\n")
 		return
 	}
+	// Names out of an image are in it, which may want to do things to a terminal.
+	text := f.cause.Error()
 	if f.act != "" {
-		fmt.Fprintf(w, "sextant: cannot %s: %v\n", f.act, f.cause)
-	} else {
-		fmt.Fprintf(w, "sextant: %v\n", f.cause)
+		text = "cannot " + f.act + ": " + text
 	}
+	fmt.Fprintf(w, "sextant: %s\n", plain.Lines(text))
 	if hint := hintFor(f.cause); hint != "" {
 		fmt.Fprintf(w, "hint: %s\n", hint)
 	}

@@ -3,10 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strings"
-	"unicode/utf8"
 
 	"sextant/internal/image"
+	"sextant/internal/plain"
 	"sextant/internal/tree"
 )
 
@@ -43,29 +42,5 @@ func couldNotLook(cause error, format string, args ...any) error {
 	return &failure{act: fmt.Sprintf(format, args...), cause: cause, status: statusUsage}
 }
 
-// printable returns a name so that it stays in one line and does nothing to a
-// terminal: control characters, bytes that are no UTF-8 and backslashes become
-// \xNN.
-func printable(name string) string {
-	plain := true
-	for i := 0; i < len(name) && plain; i++ {
-		plain = name[i] >= ' ' && name[i] < 0x7f && name[i] != '\\'
-	}
-	if plain {
-		return name
-	}
-	var b strings.Builder
-	for len(name) > 0 {
-		r, n := utf8.DecodeRuneInString(name)
-		switch {
-		case r == utf8.RuneError && n == 1, r < ' ', r == '\\', r >= 0x7f && r < 0xa0:
-			for _, c := range []byte(name[:n]) {
-				fmt.Fprintf(&b, `\x%02x`, c)
-			}
-		default:
-			b.WriteString(name[:n])
-		}
-		name = name[n:]
-	}
-	return b.String()
-}
+// printable returns a name of an image as it can be printed in one line.
+func printable(name string) string { return plain.Name(name) }

@@ -165,7 +165,10 @@ func (f *runtimeFlags) print(env Env, report *merge.Report) error {
 		}
 		return did
 	}
-	if report.Outcome == merge.Skipped {
+	switch {
+	case report.Outcome == merge.Nothing && len(report.Decisions) == 0:
+		fmt.Fprintln(env.Stderr, "nothing is installed")
+	case report.Outcome == merge.Skipped:
 		fmt.Fprintln(env.Stderr, "nothing changed since the last merge; --always-refresh merges all the same")
 	}
 	for _, h := range without(report.Unmerged, report.Merged) {

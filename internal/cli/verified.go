@@ -11,6 +11,7 @@ import (
 
 	"sextant/internal/extension"
 	"sextant/internal/image"
+	"sextant/internal/plain"
 	"sextant/internal/report"
 	"sextant/internal/verdict"
 )
@@ -66,12 +67,12 @@ func assignments(r extension.Release) (list []string) {
 func printChecked(w io.Writer, found *image.Checked) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, fact := range found.Facts {
-		fmt.Fprintf(t, "good\t%s\t%s\n", fact.Subject, fact.Text)
+		fmt.Fprintf(t, "good\t%s\t%s\n", plain.Text(fact.Subject), plain.Text(fact.Text))
 	}
 	findings := slices.Clone(found.Findings)
 	slices.SortStableFunc(findings, func(a, b report.Finding) int { return cmp.Compare(a.Severity, b.Severity) })
 	for _, finding := range findings {
-		fmt.Fprintf(t, "%s\t%s\t%s%s\n", finding.Severity, finding.Place, finding.Text, inBrackets(finding.Rule))
+		fmt.Fprintf(t, "%s\t%s\t%s%s\n", finding.Severity, plain.Text(finding.Place), plain.Text(finding.Text), inBrackets(finding.Rule))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -9,9 +9,10 @@ import (
 // Kind says what an extension is made of, in systemd's words.
 type Kind int
 
-// The kinds.
+// The kinds. Of a candidate with a fault none is known.
 const (
-	Directory Kind = iota
+	Unknown Kind = iota
+	Directory
 	Subvolume
 	Raw
 	Block
@@ -21,6 +22,8 @@ const (
 // String returns systemd's word: directory, subvolume, raw, block or mstack.
 func (k Kind) String() string {
 	switch k {
+	case Directory:
+		return "directory"
 	case Subvolume:
 		return "subvolume"
 	case Raw:
@@ -30,7 +33,7 @@ func (k Kind) String() string {
 	case Mstack:
 		return "mstack"
 	}
-	return "directory"
+	return "unknown"
 }
 
 // Image reports whether the extension is in an image that must be opened, and
@@ -56,12 +59,12 @@ const (
 type Candidate struct {
 	Class extension.Class `json:"-"`
 	Name  string          `json:"name"` // what it is merged as, without suffix
-	Kind  Kind            `json:"type"`
+	Kind  Kind            `json:"type,omitzero"`
 	Trust Trust           `json:"-"`
 
 	// Path is where it lies, with the root in front and no link in it: what to
 	// open, and what systemd prints.
-	Path string `json:"path"`
+	Path string `json:"path,omitempty"`
 
 	// Found is the entry of the search path that led there, with the root in
 	// front: a link, a .v directory, or the same as Path.

@@ -120,10 +120,13 @@ func (e *entry) fill(c Candidate, path string, found fs.FileInfo) (Candidate, er
 	c.Time = facts.Birth
 	switch {
 	case c.Kind == Raw:
+		return c, err
 	case strings.HasSuffix(c.Path, ".mstack"):
 		c.Kind = Mstack
 	case facts.Subvolume:
 		c.Kind, c.Time = Subvolume, later(facts.Changed, facts.Birth)
+	default:
+		c.Kind = Directory
 	}
 	return c, err
 }

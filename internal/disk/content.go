@@ -8,6 +8,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/format/gpt"
 	"sextant/internal/format/mbr"
+	"sextant/internal/pages"
 	"sextant/internal/probe"
 )
 
@@ -76,7 +77,7 @@ func Recognise(r io.ReaderAt, size int64) (Content, error) {
 
 func archive(r io.ReaderAt, size int64) (Content, error) {
 	start := make([]byte, min(size, 512))
-	if n, err := r.ReadAt(start, 0); n < len(start) {
+	if _, err := pages.ReadFull(r, start, 0); err != nil {
 		return Content{}, err
 	}
 	for _, a := range archives() {

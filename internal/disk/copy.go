@@ -2,16 +2,15 @@ package disk
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
 	"sextant/internal/format/gpt"
 	"sextant/internal/linux/sparse"
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -147,10 +146,7 @@ func (c *copying) read(jobs <-chan *job) error {
 			j.bytes = make([]byte, chunk)
 		}
 		b := j.bytes[:j.Length]
-		if n, err := c.d.ReadAt(b, j.Offset); n < len(b) {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
+		if _, err := pages.ReadFull(c.d, b, j.Offset); err != nil {
 			return fmt.Errorf("read disk at %d: %w", j.Offset, err)
 		}
 		j.data = nonzero(b, j.Offset)
@@ -204,7 +200,7 @@ func nonzero(b []byte, offset int64) (list []span.Span) {
 		end := min(int64(len(b)), at+block-(offset+at)%block)
 		s := span.Between(at, end)
 		at = end
-		if zero(b[s.Offset:s.End()]) {
+		if pages.Zero(b[s.Offset:s.End()]) {
 			continue
 		}
 		if n := len(list); n > 0 && list[n-1].End() == s.Offset {
@@ -214,21 +210,4 @@ func nonzero(b []byte, offset int64) (list []span.Span) {
 		list = append(list, s)
 	}
 	return list
-}
-
-// zero reports whether all bytes are zero.
-func zero(b []byte) bool {
-	for len(b) >= 32 {
-		w := binary.NativeEndian
-		if w.Uint64(b)|w.Uint64(b[8:])|w.Uint64(b[16:])|w.Uint64(b[24:]) != 0 {
-			return false
-		}
-		b = b[32:]
-	}
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -38,6 +38,14 @@ type container interface {
 // breaks its format wraps fault.ErrCorrupt; what is refused wraps
 // fault.ErrUnsupported and says why.
 func Open(path string) (*Disk, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	// To open anything else may wait forever.
+	if mode := info.Mode(); !mode.IsDir() && !mode.IsRegular() && (mode&os.ModeDevice == 0 || mode&os.ModeCharDevice != 0) {
+		return nil, fmt.Errorf("%s: neither a file, a block device nor a directory: %w", path, fault.ErrUnsupported)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -61,9 +69,6 @@ func (d *Disk) open() error {
 	if info.IsDir() {
 		d.Format, d.container, d.Content = Directory, directory{d.file.Name()}, Content{Kind: FileSystem, Name: "directory"}
 		return nil
-	}
-	if mode := info.Mode(); !mode.IsRegular() && (mode.Type()&os.ModeDevice == 0 || mode&os.ModeCharDevice != 0) {
-		return fmt.Errorf("neither a file, a block device nor a directory: %w", fault.ErrUnsupported)
 	}
 	size, err := d.file.Seek(0, io.SeekEnd) // a block device has no size for Stat
 	if err != nil {

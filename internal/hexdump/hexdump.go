@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"sextant/internal/plain"
 )
 
 // Printer prints fields one after the other. The first write that fails stops
@@ -28,12 +30,13 @@ func (p *Printer) Err() error { return p.err }
 
 // Title begins a part.
 func (p *Printer) Title(format string, args ...any) {
-	p.printf("== %s\n", fmt.Sprintf(format, args...))
+	p.printf("== %s\n", plain.Text(fmt.Sprintf(format, args...)))
 }
 
 // Field prints the bytes b, which lie at offset, sixteen to a line, and the
 // text behind the first line.
 func (p *Printer) Field(offset int64, b []byte, text string) {
+	text = plain.Text(text)
 	for len(b) > 0 {
 		n := min(16, len(b))
 		line := fmt.Sprintf("%08x  %-47s  %s", offset, fmt.Sprintf("% x", b[:n]), text)

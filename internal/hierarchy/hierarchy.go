@@ -44,6 +44,10 @@ type Status struct {
 	// directory that outlives the merge.
 	WorkDir string
 
+	// Broken is what keeps the overlay from being taken away: a work directory
+	// that cannot be one. Somebody wrote to the dot directory.
+	Broken error
+
 	// Backing is the device number of the block device behind the host's own
 	// directory, "" where there is none.
 	Backing string

@@ -103,10 +103,23 @@ func (s *Status) read(class extension.Class) error {
 	if err != nil {
 		return err
 	}
-	if work = firstLine(work); work != "" {
-		s.WorkDir, err = Unescape(work)
+	if err1 == nil {
+		s.WorkDir, s.Broken = workDir(filepath.Join(dot, WorkDirFile), firstLine(work))
 	}
-	return err
+	return nil
+}
+
+// workDir returns the directory that the file at path names. It will be removed,
+// so it must not lead out of the root.
+func workDir(path, text string) (string, error) {
+	dir, err := Unescape(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	if !filepath.IsLocal(dir) || filepath.Clean(dir) != dir || dir == "." {
+		return "", fmt.Errorf("%s: %q is no path below the root: %w", path, text, fault.ErrCorrupt)
+	}
+	return dir, nil
 }
 
 // readFile reads a small file.

@@ -182,3 +182,31 @@ func TestTruncatedFile(t *testing.T) {
 		t.Errorf("Verify = %v, %v, want %v", found, err, io.ErrUnexpectedEOF)
 	}
 }
+
+// TestFacts wants the compression that the names of the test images tell, and
+// the year in which they were made.
+func TestFacts(t *testing.T) {
+	for name, content := range bare(t) {
+		m, err := image.Read(content, int64(len(content)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		facts, err := m.Facts(&m.Parts[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _, _ := strings.Cut(strings.TrimSuffix(name, filepath.Ext(name)), "-")
+		switch {
+		case facts.Kind == "ext4", want == "stored":
+			continue
+		case want == "metabox":
+			want = "lz4, zstd"
+		}
+		if facts.Compression != want {
+			t.Errorf("%s: compression %q, want %q", name, facts.Compression, want)
+		}
+		if year := facts.Created.Year(); facts.Kind == "erofs" && year != 2026 {
+			t.Errorf("%s: created in %d, want 2026", name, year)
+		}
+	}
+}

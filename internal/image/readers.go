@@ -60,7 +60,7 @@ func (f erofsFS) facts() Facts {
 	sb := f.SuperBlock()
 	return Facts{
 		Kind: "erofs", Size: f.Size(), BlockSize: int64(f.BlockSize()), Inodes: sb.Inodes, UUID: sb.UUID.String(),
-		Label: label(sb.VolumeName[:]), Created: time.Unix(sb.BuildTime, int64(sb.BuildTimeNsec)).UTC(),
+		Label: label(sb.VolumeName[:]), Created: f.Made(), Compression: f.Compression(),
 		Features: words(sb.FeatureCompat.String(), sb.FeatureIncompat.String()),
 	}
 }

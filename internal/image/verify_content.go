@@ -1,6 +1,7 @@
 package image
 
 import (
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -217,11 +218,20 @@ func (v *verifier) hierarchies() {
 		}
 	}
 	if len(outside) > 0 {
-		v.add(verdict.Outside, strings.Join(outside, " "), "is never merged: a %s has %s", v.class, strings.Join(v.class.Hierarchies(), " and "))
+		v.add(verdict.Outside, someOf(outside), "is never merged: a %s has %s", v.class, strings.Join(v.class.Hierarchies(), " and "))
 	}
 	if !v.anything() {
 		v.add(verdict.Nothing, strings.Join(v.class.Hierarchies(), " "), "nothing is there but the release file")
 	}
+}
+
+// someOf names the first of many paths.
+func someOf(paths []string) string {
+	const most = 4
+	if len(paths) <= most {
+		return strings.Join(paths, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(paths[:most], " "), len(paths)-most)
 }
 
 // anything reports whether there is a file in the hierarchies besides those in

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sextant/internal/discover"
+	"sextant/internal/extension"
 	"sextant/internal/imagetest/disk"
 	"sextant/internal/merge"
 )
@@ -197,11 +197,8 @@ func killed(spec string) error {
 		if a.name != name {
 			continue
 		}
-		o := merge.Options{Mutable: a.mutable}
-		o.Images = func() ([]discover.Candidate, error) {
-			list, _, err := discover.List(o.Root, o.Class)
-			return list, err
-		}
+		o := listed(extension.Sysext)
+		o.Mutable = a.mutable
 		o.Before(func(string) error {
 			if at == 0 {
 				return unix.Kill(os.Getpid(), unix.SIGKILL)

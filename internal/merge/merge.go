@@ -42,6 +42,10 @@ type Options struct {
 	// Force merges what does not fit the host.
 	Force bool
 
+	// NoReload leaves Report.Units empty: nobody is going to tell the service
+	// manager.
+	NoReload bool
+
 	// AlwaysRefresh makes a new overlay even where nothing changed.
 	AlwaysRefresh bool
 

@@ -26,12 +26,17 @@ func time(deadline gotime.Time) string { return gotime.Until(deadline).String() 
 func options(t *testing.T) merge.Options { return optionsFor(t, extension.Sysext) }
 
 func optionsFor(t *testing.T, class extension.Class) merge.Options {
-	opts := merge.Options{Class: class, Log: func(_ merge.Level, text string) { t.Log(text) }}
-	opts.Images = func() ([]discover.Candidate, error) {
+	opts := listed(class)
+	opts.Log = func(_ merge.Level, text string) { t.Log(text) }
+	return opts
+}
+
+// listed are options with the candidates of the world.
+func listed(class extension.Class) merge.Options {
+	return merge.Options{Class: class, Images: func() ([]discover.Candidate, error) {
 		list, _, err := discover.List("", class)
 		return list, err
-	}
-	return opts
+	}}
 }
 
 // write makes files below a directory, and what is missing of their paths.
@@ -105,7 +110,7 @@ func state(t *testing.T) string {
 // mounts is what is mounted, without the numbers that always differ.
 func mounts(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile("/proc/self/mountinfo")
+	raw, err := os.ReadFile("/proc/thread-self/mountinfo") // the first thread may be in a namespace of its own
 	if err != nil {
 		t.Fatal(err)
 	}

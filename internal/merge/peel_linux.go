@@ -18,10 +18,11 @@ import (
 // that lie on it where they belong then. Between the two they are parked where
 // the next run finds them, should this one be killed.
 func (r *run) peel(real string) error {
-	table, err := mount.Table()
+	table, err := r.hostTable()
 	if err != nil {
 		return err
 	}
+	r.table = nil
 	list, err := below(real, hierarchy.DotDir(r.opts.Class), table)
 	if err != nil {
 		return err
@@ -173,37 +174,55 @@ func (r *run) recover() error {
 	if err := r.look(); err != nil {
 		return err
 	}
-	table, err := mount.Table()
-	if err != nil {
-		return err
-	}
+	recovered := false
 	for _, s := range r.sites {
-		if err := r.removeStaleWork(s, table); err != nil {
+		if err := r.removeStaleWork(s); err != nil {
 			return err
 		}
-		if !s.status.Merged || !r.interrupted(s, table) {
+		if !s.status.Merged {
+			continue
+		}
+		table, err := r.hostTable()
+		if err != nil {
+			return err
+		}
+		if !r.interrupted(s, table) {
 			continue
 		}
 		r.opts.log(Notice, "An earlier run was interrupted, taking the topmost overlay off "+s.real+".")
 		if err := r.peel(s.real); err != nil {
 			return err
 		}
+		recovered = true
 	}
-	r.sites = nil
+	if recovered {
+		return r.look()
+	}
 	return nil
+}
+
+// hostTable is the table of mounts, read once until something changes.
+func (r *run) hostTable() (_ []mount.Mount, err error) {
+	if r.table == nil {
+		r.table, err = mount.Table()
+	}
+	return r.table, err
 }
 
 // interrupted reports whether the overlay on a hierarchy is what a killed run
 // left there.
 func (r *run) interrupted(s *site, table []mount.Mount) bool {
-	overlays := 0
+	// Where the hierarchy was bound to itself, each mount on it comes twice, by
+	// propagation: the same device, and twins of all that is below.
+	overlays, devices := 0, make(map[string]bool)
 	for _, m := range table {
 		if class, ok := classOfSource(m); ok && class == r.opts.Class && m.Point == s.real {
 			overlays++
+			devices[m.Dev] = true
 		}
 	}
 	if overlays > 1 {
-		return true
+		return len(devices) > 1
 	}
 	list, err := below(s.real, hierarchy.DotDir(r.opts.Class), table)
 	return err == nil && slices.ContainsFunc(list, func(m submount) bool { return hasTwin(m, table) })
@@ -219,7 +238,7 @@ func (r *run) removeWork(status hierarchy.Status) error {
 
 // removeStaleWork removes the work directory that a killed run made for an
 // overlay which never came to be.
-func (r *run) removeStaleWork(s *site, table []mount.Mount) error {
+func (r *run) removeStaleWork(s *site) error {
 	resolved, err := inroot.Resolve(r.opts.Root, filepath.Join(mutableBase, component(s.path)))
 	if missing(err) {
 		return nil
@@ -230,6 +249,10 @@ func (r *run) removeStaleWork(s *site, table []mount.Mount) error {
 	work := workDir(inroot.Join(r.opts.Root, resolved), s.path)
 	if _, err := os.Lstat(work); missing(err) {
 		return nil
+	}
+	table, err := r.hostTable()
+	if err != nil {
+		return err
 	}
 	if slices.ContainsFunc(table, func(m mount.Mount) bool { return m.Work() == work }) {
 		return nil

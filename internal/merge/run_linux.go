@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -30,6 +31,7 @@ type run struct {
 	layers     []*layer            // what is merged, in the order of names
 	origin     string
 
+	table   []mount.Mount  // of the host, see hostTable
 	undo    []func() error // what takes back what was done
 	done    []func() error // what is left to do when all is done
 	kept    []*os.File     // copies of old overlays
@@ -79,9 +81,6 @@ func Merge(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
-		if err := r.look(); err != nil {
-			return err
-		}
 		for _, s := range r.sites {
 			if s.status.Merged {
 				r.report.Outcome, r.report.Hierarchy = AlreadyMerged, s.path
@@ -100,7 +99,7 @@ func Refresh(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
-		if err := r.look(); err != nil {
+		if err := r.sound(); err != nil {
 			return err
 		}
 		return r.replace()
@@ -114,11 +113,20 @@ func Unmerge(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.recover(); err != nil {
 			return err
 		}
-		if err := r.look(); err != nil {
+		if err := r.sound(); err != nil {
 			return err
 		}
 		return r.unmergeAll()
 	})
+}
+
+// sound reports what keeps overlays from being taken away: their dot directories
+// must say how.
+func (r *run) sound() (err error) {
+	for _, s := range r.sites {
+		err = cmp.Or(err, s.status.Broken)
+	}
+	return err
 }
 
 // Status returns what lies on each of the hierarchies that exist.
@@ -168,17 +176,6 @@ func (r *run) replace() (err error) {
 		r.wants(l.Name, l.release)
 	}
 	return nil
-}
-
-// wants notes what an extension wants of the service manager, which has nothing
-// to do with the system below another root.
-func (r *run) wants(name string, release extension.Release) {
-	if r.opts.Root != "" && r.opts.Root != "/" {
-		return
-	}
-	if !r.report.Units.add(release) {
-		r.opts.log(Warning, fmt.Sprintf("EXTENSION_RELOAD_MANAGER of %s is neither yes nor no, ignoring it.", name))
-	}
 }
 
 // prepare reads what must be read before there is a namespace, and makes that.

@@ -39,6 +39,7 @@ type site struct {
 
 // look finds out what lies on the hierarchies.
 func (r *run) look() error {
+	r.sites = nil
 	for _, path := range r.hierarchies() {
 		status, err := hierarchy.Look(r.opts.Root, r.opts.Class, path)
 		if err != nil {

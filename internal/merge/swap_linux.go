@@ -7,15 +7,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"sextant/internal/extension"
 	"sextant/internal/hierarchy"
-	"sextant/internal/inroot"
 	"sextant/internal/linux/mount"
 )
 
 // swapAll builds the new overlays and puts them where the old ones are. If one
 // step fails, those before it are taken back.
 func (r *run) swapAll() (err error) {
+	r.table = nil
 	defer func() {
 		if err != nil {
 			err = r.undoAll(err)
@@ -280,15 +279,7 @@ func (r *run) unmergeAll() error {
 
 // unmerge takes away all overlays of the class on one hierarchy.
 func (r *run) unmerge(s *site) error {
-	for {
-		ours, err := hierarchy.Ours(s.real, r.opts.Class)
-		if err != nil || !ours {
-			return err
-		}
-		status, err := hierarchy.Look(r.opts.Root, r.opts.Class, s.path)
-		if err != nil {
-			return err
-		}
+	for status := s.status; status.Merged; {
 		if err := r.peel(s.real); err != nil {
 			return err
 		}
@@ -297,37 +288,10 @@ func (r *run) unmerge(s *site) error {
 		}
 		r.unmerged(s)
 		r.opts.log(Info, fmt.Sprintf("Unmerged '%s'.", s.real))
-	}
-}
-
-// readWants notes what the extensions that are merged want of the service
-// manager when they go. Their release files are in the merged tree.
-func (r *run) readWants() {
-	seen := make(map[string]bool)
-	for _, s := range r.sites {
-		for _, name := range s.status.Extensions {
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			dir, err := inroot.Resolve(r.opts.Root, r.opts.Class.ReleaseDir())
-			if err != nil {
-				continue
-			}
-			list, err := releaseCandidates(inroot.Join(r.opts.Root, dir), name)
-			if err != nil {
-				continue
-			}
-			for i := range list {
-				list[i].Lenient = true // systemd takes the only one there is
-			}
-			index, _ := extension.Find(name, list, r.opts.systemd())
-			if index < 0 {
-				continue
-			}
-			if release, err := parseReleaseFile(inroot.Join(r.opts.Root, dir+"/"+extension.ReleasePrefix+list[index].Name)); err == nil {
-				r.wants(name, release)
-			}
+		var err error
+		if status, err = hierarchy.Look(r.opts.Root, r.opts.Class, s.path); err != nil {
+			return err
 		}
 	}
+	return nil
 }

@@ -1,5 +1,8 @@
 // Package pages keeps those pages of a large table in memory that were used
 // last, so that a table of any size takes the same little room.
+//
+// A page is any number of bytes of which each has its number: 4 KiB of a table in a
+// file, or a cluster that was unpacked.
 package pages
 
 import (
@@ -42,14 +45,7 @@ func OfFile(r io.ReaderAt, fileSize int64, size, limit int) *Cache {
 		if offset >= fileSize {
 			return nil
 		}
-		length := min(int64(size), fileSize-offset)
-		n, err := r.ReadAt(page[:length], offset)
-		if int64(n) == length {
-			return nil
-		}
-		if err == io.EOF {
-			return io.ErrUnexpectedEOF
-		}
+		_, err := ReadFull(r, page[:min(int64(size), fileSize-offset)], offset)
 		return err
 	}, nil)
 }

@@ -240,7 +240,7 @@ func (r *reader) policy(k ini.Key) error {
 	if err != nil {
 		r.warn(k.At, "Failed to parse image policy, refusing: %s", k.Value)
 		r.warn(k.At, "Failed to parse file: Invalid argument")
-		return errInvalid
+		return &ruleBroken{k.At, err}
 	}
 	for _, word := range passedOver {
 		r.warnings = append(r.warnings, Warning{merge.Debug, k.At.String() + ": word in image policy is not known, ignoring: " + word})
@@ -249,7 +249,26 @@ func (r *reader) policy(k ini.Key) error {
 	return nil
 }
 
-var errInvalid = errors.New("Invalid argument")
+// ruleBroken is a value that makes its file invalid.
+type ruleBroken struct {
+	at  ini.Position
+	err error
+}
+
+// Error returns the place and what is wrong there.
+func (b *ruleBroken) Error() string { return b.at.String() + ": " + b.err.Error() }
+
+// Unwrap returns what is wrong.
+func (b *ruleBroken) Unwrap() error { return b.err }
+
+// Says returns an error of Files as systemd would put it.
+func Says(err error) string {
+	var broken *ruleBroken
+	if errors.As(err, &broken) {
+		return "Invalid argument"
+	}
+	return plain(err)
+}
 
 func ownKey(r *reader, k ini.Key) error {
 	switch k.Name {

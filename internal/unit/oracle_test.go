@@ -29,8 +29,9 @@ for c in /cases/*; do
 		rc=0
 		systemctl --root="$c/root" $verb $names 2>"$c/err.$n" >"$c/out.$n" </dev/null || rc=$?
 		echo $rc >"$c/rc.$n"
+		[ "$verb" != is-enabled ] || continue
 		find "$c/root/etc/systemd/system" -printf '%P|%y|%l\n' >"$c/list.$n" 2>/dev/null
-		if [ "$rc" != 0 ] && [ "$verb" != is-enabled ]; then break; fi
+		[ "$rc" = 0 ] || break
 	done <"$c/ops"
 done
 `

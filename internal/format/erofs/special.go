@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"strings"
+	"time"
 
 	"sextant/internal/span"
 )
@@ -77,6 +79,33 @@ func (f *FS) readCompression() error {
 		return unsupported("algorithms %#x", more)
 	}
 	return f.eachConfig(func(a Algorithm, _ span.Span, config any) error { return checkConfig(config) })
+}
+
+// Compression names the algorithms that the image says it uses, "" if it says
+// none: "lz4, zstd". An old image with LZ4 does not always say so.
+func (f *FS) Compression() string {
+	switch {
+	case f.super.FeatureIncompat&IncompatCompression != 0:
+	case f.super.Compression != 0: // the window of LZ4
+	default:
+		return ""
+	}
+	var names []string
+	for a := LZ4; a <= Zstd; a++ {
+		if f.usable&(1<<a) != 0 {
+			names = append(names, a.String())
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// Made returns when the image was made.
+func (f *FS) Made() time.Time {
+	at := time.Unix(f.super.BuildTime, int64(f.super.BuildTimeNsec)).UTC()
+	if f.super.FeatureIncompat&Incompat48Bit != 0 {
+		at = at.Add(time.Duration(f.super.BuildTimeOffset) * time.Second)
+	}
+	return at
 }
 
 // eachConfig calls visit for the settings of each algorithm, with the place of

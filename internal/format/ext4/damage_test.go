@@ -67,7 +67,7 @@ func lookThrough(f *ext4.FS) error {
 		if err != nil {
 			return err
 		}
-		if count++; count > 2000 {
+		if count++; count > 500 {
 			return fs.SkipAll
 		}
 		if _, err := d.Info(); err != nil {

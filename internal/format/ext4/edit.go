@@ -21,12 +21,19 @@ type Storage interface {
 type EditOptions struct {
 	// Time becomes the change time of all that changes, the modification time
 	// of directories that get or lose entries, and the time of the last write
-	// in the superblock.
+	// in the superblock. The zero Time stands for 1970.
 	Time time.Time
 }
 
-// ErrFull says that a file system has no room for what was to be added.
-var ErrFull = errors.New("file system is full")
+var (
+	// ErrFull says that a file system has no block or no inode left for what
+	// was to be added.
+	ErrFull = errors.New("file system is full")
+
+	// ErrLimit says that something is larger than the format can have it,
+	// however much room there is.
+	ErrLimit = errors.New("beyond the limits of the file system")
+)
 
 // Editor changes a file system without mounting it.
 //
@@ -90,6 +97,9 @@ func edit(disk Storage, size int64, opts EditOptions) (*Editor, error) {
 		if err != nil {
 			return nil, fmt.Errorf("after replay of the journal: %w", err)
 		}
+	}
+	if opts.Time.IsZero() {
+		opts.Time = time.Unix(0, 0)
 	}
 	f.changed = make(map[uint64][]byte)
 	e := &Editor{

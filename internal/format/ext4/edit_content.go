@@ -17,7 +17,7 @@ const copyBytes = 1 << 20
 func (e *Editor) putContent(n *node, c tree.Content) error {
 	size := c.Size()
 	if size < 0 || size > e.maxFileSize(n) {
-		return fmt.Errorf("%d bytes, this file system holds files of %d: %w", size, e.maxFileSize(n), ErrFull)
+		return fmt.Errorf("%d bytes, this file system holds files of %d: %w", size, e.maxFileSize(n), ErrLimit)
 	}
 	pieces, err := e.dataBlocks(c.Extents(), size)
 	if err != nil {

@@ -178,7 +178,7 @@ func (e *Editor) newDirBlock(dir *node) (dirBlock, error) {
 	logical := e.fs.sizeBlocks(dir)
 	size := int64(logical+1) * e.fs.geo.BlockSize
 	if size > 1<<32-1 && e.fs.super.FeatureIncompat&IncompatLargeDir == 0 || logical > 1<<28-1 {
-		return dirBlock{}, fmt.Errorf("directory of %d bytes: %w", size, ErrFull)
+		return dirBlock{}, fmt.Errorf("directory of %d bytes: %w", size, ErrLimit)
 	}
 	number, err := e.appendBlock(dir, logical)
 	if err != nil {

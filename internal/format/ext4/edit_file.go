@@ -83,9 +83,10 @@ func (e *Editor) made(file *tree.Inode) (*node, error) {
 		return nil, err
 	}
 	if n.disk.Links >= maxLinks {
-		return nil, fmt.Errorf("%d names of one file: %w", n.disk.Links, ErrFull)
+		return nil, fmt.Errorf("%d names of one file: %w", n.disk.Links, ErrLimit)
 	}
 	n.disk.Links++
+	n.setChangeTime(e.time)
 	return n, e.save(n)
 }
 
@@ -236,7 +237,7 @@ func (e *Editor) removeDir(dir *node, depth int) error {
 func (e *Editor) dropLink(n *node) error {
 	if n.disk.Links > 1 {
 		n.disk.Links--
-		n.setTime(&n.disk.ChangeTime, &n.disk.ChangeTimeExtra, endOfModTimeExtra-4, e.time)
+		n.setChangeTime(e.time)
 		return e.save(n)
 	}
 	return e.delete(n)

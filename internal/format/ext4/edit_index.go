@@ -151,7 +151,7 @@ func (e *Editor) splitIndex(dir *node, way []frame) error {
 // deepenIndex moves the root's entries into a node of their own.
 func (e *Editor) deepenIndex(dir *node, root *indexNode) error {
 	if int(root.root.IndirectLevels) >= e.fs.maxIndirect() {
-		return fmt.Errorf("directory index of %d levels: %w", root.root.IndirectLevels+1, ErrFull)
+		return fmt.Errorf("directory index of %d levels: %w", root.root.IndirectLevels+1, ErrLimit)
 	}
 	d, err := e.newIndexNode(dir, root.list())
 	if err != nil {

@@ -206,26 +206,35 @@ func (n *node) setTime(seconds *int32, extra *uint32, end int, t time.Time) {
 	*extra = uint32((sec-int64(int32(sec)))>>32)&3 | uint32(t.Nanosecond())<<2
 }
 
-// setAttributes gives an inode the owner, mode and times of a file.
+// setAttributes gives an inode the owner, mode and times of a file. One without
+// a time was changed now.
 func (e *Editor) setAttributes(n *node, file *tree.Inode) {
-	links, blocks := uint32(1), int64(e.fs.sectors(n))
-	e.charge(n, -int64(links), -blocks)
+	sectors := int64(e.fs.sectors(n))
+	e.charge(n, -1, -sectors) // the owner may be another one from here on
 	n.disk.Mode = uint16(n.mode().Type() | file.Mode.Perm())
 	n.disk.UIDLo, n.disk.UIDHi = uint16(file.UID), uint16(file.UID>>16)
 	n.disk.GIDLo, n.disk.GIDHi = uint16(file.GID), uint16(file.GID>>16)
-	e.charge(n, int64(links), blocks)
-	n.setModTime(file.ModTime)
-	n.setTime(&n.disk.ChangeTime, &n.disk.ChangeTimeExtra, endOfModTimeExtra-4, e.time)
+	e.charge(n, 1, sectors)
+	modified := file.ModTime
+	if modified.IsZero() {
+		modified = e.time
+	}
+	n.setModTime(modified)
+	n.setChangeTime(e.time)
 }
 
 func (n *node) setModTime(t time.Time) {
 	n.setTime(&n.disk.ModTime, &n.disk.ModTimeExtra, endOfModTimeExtra, t)
 }
 
+func (n *node) setChangeTime(t time.Time) {
+	n.setTime(&n.disk.ChangeTime, &n.disk.ChangeTimeExtra, endOfModTimeExtra-4, t)
+}
+
 // touch sets the times of a directory whose entries change.
 func (e *Editor) touch(n *node) {
 	n.setModTime(e.time)
-	n.setTime(&n.disk.ChangeTime, &n.disk.ChangeTimeExtra, endOfModTimeExtra-4, e.time)
+	n.setChangeTime(e.time)
 }
 
 // setSize sets the length of a content.
@@ -250,7 +259,7 @@ func (e *Editor) addSectors(n *node, blocks int64) error {
 	switch {
 	case sectors <= math.MaxUint32:
 	case !huge:
-		return fmt.Errorf("file of %d sectors without feature huge_file: %w", sectors, ErrFull)
+		return fmt.Errorf("file of %d sectors without feature huge_file: %w", sectors, ErrLimit)
 	case sectors >= 1<<48:
 		n.disk.Flags |= FlagHugeFile
 		sectors /= per

@@ -125,11 +125,11 @@ func TestIndexFull(t *testing.T) {
 			break
 		}
 	}
-	if !errors.Is(err, ext4.ErrFull) || !strings.Contains(err.Error(), "levels") {
-		t.Fatalf("Put = %v, want ErrFull for the index", err)
+	if !errors.Is(err, ext4.ErrLimit) || !strings.Contains(err.Error(), "levels") {
+		t.Fatalf("Put = %v, want ErrLimit for the index", err)
 	}
-	if err := e.Commit(); !errors.Is(err, ext4.ErrFull) {
-		t.Errorf("Commit = %v, want ErrFull", err)
+	if err := e.Commit(); !errors.Is(err, ext4.ErrLimit) {
+		t.Errorf("Commit = %v, want ErrLimit", err)
 	}
 	after, err := os.ReadFile(image)
 	must(t, err)

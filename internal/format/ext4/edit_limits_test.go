@@ -297,7 +297,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 		{"append only replaced", e.Put("more/appended", regular("y")), fs.ErrPermission},
 		{"casefold", e.Put("fold/x", regular("x")), fault.ErrUnsupported},
 		{"encrypted", e.Put("secret/x", regular("x")), fault.ErrUnsupported},
-		{"large attribute", e.Put("x", large), ext4.ErrFull},
+		{"large attribute", e.Put("x", large), ext4.ErrLimit},
 		{"strange attribute", e.Put("x", strange), fault.ErrUnsupported},
 		{"broken ACL", e.Put("x", broken), fs.ErrInvalid},
 		{"no content", e.Put("x", &tree.Inode{Mode: tree.TypeRegular}), fs.ErrInvalid},
@@ -330,6 +330,13 @@ func TestFSView(t *testing.T) {
 	must(t, e.Put("dir/file", regular("other")))
 	if b, err := fs.ReadFile(e.FS(), "link"); err != nil || string(b) != "other" {
 		t.Errorf("ReadFile = %q, %v", b, err)
+	}
+	labelled, err := e.FS().Inode("dir/file")
+	must(t, err)
+	labelled.PutXattr("security.selinux", []byte("label"))
+	must(t, e.Set("dir/file", labelled))
+	if file, err := e.FS().Inode("dir/file"); err != nil || len(file.Xattrs) != 1 || file.Mode != tree.TypeRegular|0o644 || !file.ModTime.Equal(editTime) {
+		t.Errorf("Inode = %+v, %v", file, err)
 	}
 	if err := fstest.TestFS(e.FS(), "dir/file", "link", "lost+found"); err != nil {
 		t.Error(err)

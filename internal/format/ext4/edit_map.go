@@ -180,7 +180,7 @@ func (e *Editor) addChain(n *node, path []mapNode, level int, r Run, entry []byt
 func (e *Editor) growTree(n *node, path []mapNode) ([]mapNode, error) {
 	root := path[0]
 	if root.Depth >= extentLevels {
-		return nil, fmt.Errorf("extent tree of %d levels: %w", extentLevels, ErrFull)
+		return nil, fmt.Errorf("extent tree of %d levels: %w", extentLevels, ErrLimit)
 	}
 	last := decodeExtentIndex(root.bytes[extentSize*int(root.Entries):])
 	number, b, err := e.newMapBlock(n, join(uint32(last.LeafHi), last.LeafLo)+1)
@@ -247,7 +247,7 @@ func (e *Editor) setPointer(n *node, logical, physical uint64) error {
 		depth++
 	}
 	if depth > 3 {
-		return fmt.Errorf("file of %d blocks: %w", logical, ErrFull)
+		return fmt.Errorf("file of %d blocks: %w", logical, ErrLimit)
 	}
 	b, at := n.disk.Block[:], 4*(directBlocks+depth-1)
 	for ; depth > 0; depth-- {

@@ -161,7 +161,7 @@ func (e *Editor) checkPut(p place, file *tree.Inode) error {
 		return err
 	}
 	if file.Mode.IsDir() && !e.mayHaveSubdir(p.dir) {
-		return fmt.Errorf("%d directories in one: %w", p.dir.disk.Links, ErrFull)
+		return fmt.Errorf("%d directories in one: %w", p.dir.disk.Links, ErrLimit)
 	}
 	return e.checkFile(file)
 }

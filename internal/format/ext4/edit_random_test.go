@@ -134,6 +134,7 @@ func TestRandomEdits(t *testing.T) {
 			continue
 		}
 		t.Run(format.name, func(t *testing.T) {
+			t.Parallel()
 			image := makeImage(t, "200M", format.args, "")
 			for round := range roundsOf(1, 10) {
 				randomEdits(t, image, uint64(round), roundsOf(100, 1500))

@@ -89,7 +89,7 @@ func (e *Editor) planXattrs(n *node, want []tree.Xattr) (stored, error) {
 			blockRoom -= size
 			plan.block = append(plan.block, x)
 		default:
-			return plan, fmt.Errorf("attribute %s%s of %d bytes, room for %d: %w", x.NameIndex, x.name, size, blockRoom, ErrFull)
+			return plan, fmt.Errorf("attribute %s%s of %d bytes, room for %d: %w", x.NameIndex, x.name, size, blockRoom, ErrLimit)
 		}
 	}
 	return plan, nil

@@ -176,6 +176,20 @@ func (f *FS) Xattrs(path string) ([]tree.Xattr, error) {
 	return list, nil
 }
 
+// Inode returns the file at path with all that belongs to it but, of a
+// directory, the entries. It does not follow a link at the end of path.
+func (f *FS) Inode(path string) (*tree.Inode, error) {
+	n, err := f.find("read", path, false)
+	if err != nil {
+		return nil, err
+	}
+	file, err := f.newBuilder().inode(n.number, path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return file, nil
+}
+
 // ReadDir returns the entries of the directory at path, sorted by name. An entry
 // reads its inode when asked for its Info.
 func (f *FS) ReadDir(path string) ([]fs.DirEntry, error) {

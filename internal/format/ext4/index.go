@@ -152,9 +152,13 @@ func (f *FS) probe(n *node, name string) ([]frame, uint32, error) {
 	return way, hash, nil
 }
 
-// leaf reads the leaf that an entry of an index node leads to.
+// leaf reads the leaf that an entry of an index node leads to. Without checksums
+// a leaf that has lost all its names looks like a part of the index.
 func (f *FS) leaf(n *node, x *indexNode, i int) (dirBlock, error) {
 	d, err := f.logicalDirBlock(n, uint64(x.entry(i).Block))
+	if d.index && d.logical > 0 && !f.super.checksums() {
+		d.index = false
+	}
 	if err == nil && d.index {
 		err = atBlock(d.number, "directory block", corrupt("part of the index where names are due"))
 	}

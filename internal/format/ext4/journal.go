@@ -26,8 +26,6 @@ const (
 	journalCSum2       = 0x08
 	journalCSum3       = 0x10
 	journalFastCommits = 0x20
-
-	journalChecksumV1 = 0x01 // of journalCompat
 )
 
 // The types of blocks, and what is in them.
@@ -63,6 +61,7 @@ type journalLog struct {
 	seed     Seed
 	first    uint32 // first block of the ring
 	end      uint32 // behind its last
+	fast     bool   // fast commits have blocks behind the ring
 	start    uint32
 	sequence uint32
 	stop     uint32            // the first sequence that was not committed
@@ -114,6 +113,7 @@ func (f *FS) openLog() (*journalLog, error) {
 	if word(4) == journalSuperV1 {
 		l.features = 0
 	} else if word(journalCompat) != 0 {
+		// There is one: checksums as before jbd2 had its own.
 		return nil, unsupported("journal with features %#x", word(journalCompat))
 	}
 	const known = journalRevokes | journal64Bit | journalAsync | journalCSum2 | journalCSum3 | journalFastCommits
@@ -127,6 +127,7 @@ func (f *FS) openLog() (*journalLog, error) {
 		}
 		if l.end >= fast && l.end-fast >= minJournalBlocks {
 			l.end -= fast
+			l.fast = true
 		}
 	}
 	if l.first == 0 || l.first >= l.end || l.start != 0 && (l.start < l.first || l.start >= l.end) {
@@ -362,7 +363,7 @@ func (l *journalLog) revoke(b []byte, sequence uint32) error {
 // noFastCommits wants no changes in the short form behind the ring, which only
 // the kernel can apply.
 func (l *journalLog) noFastCommits() error {
-	if !l.has(journalFastCommits) {
+	if !l.fast {
 		return nil
 	}
 	b, err := l.block(l.end + 1)

@@ -17,13 +17,7 @@ const maxDepth = 2048
 // is an error only when its Content is opened, an encrypted directory or link
 // at once.
 func (f *FS) Tree() (*tree.Tree, error) {
-	b := &builder{
-		fs:     f,
-		inodes: make(map[uint32]*tree.Inode),
-		values: newXattrValues(),
-		blocks: f.geo.Blocks,
-		xattrs: f.Size()/xattrEntrySize + 1<<16,
-	}
+	b := f.newBuilder()
 	root, err := b.inode(RootInode, "/")
 	if err == nil && !root.Mode.IsDir() {
 		err = corrupt("inode %d: the root is not a directory", RootInode)
@@ -45,6 +39,16 @@ type builder struct {
 	values *xattrValues
 	blocks uint64 // directory blocks that there can be
 	xattrs int64  // attributes that there can be
+}
+
+func (f *FS) newBuilder() *builder {
+	return &builder{
+		fs:     f,
+		inodes: make(map[uint32]*tree.Inode),
+		values: newXattrValues(),
+		blocks: f.geo.Blocks,
+		xattrs: f.Size()/xattrEntrySize + 1<<16,
+	}
 }
 
 // fill reads a directory into dir, and those inside it.

@@ -3,6 +3,7 @@ package qcow2_test
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sextant/internal/format/qcow2"
@@ -72,5 +73,41 @@ func TestQEMUReads(t *testing.T) {
 				virtual.SameSegments(t, m, f, want)
 			})
 		}
+	}
+}
+
+// TestManyTables writes to more L2 tables than the Writer keeps in memory, in
+// turn.
+func TestManyTables(t *testing.T) {
+	testenv.Require(t, "qemu-img", "qemu-io")
+	const reach, tables = 512 << 20, 70
+	f := virtual.Empty(t)
+	w, err := qcow2.Create(f, reach*tables, qcow2.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 4096)
+	for round := range int64(3) {
+		for i := range int64(tables) {
+			for k := range block {
+				block[k] = byte(i + 1)
+			}
+			if _, err := w.WriteAt(block, i*reach+round<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	virtual.Run(t, "qemu-img", "check", "-q", "-f", "qcow2", f.Name())
+	args := []string{"qemu-io", "-r", "-f", "qcow2"}
+	for _, i := range []int64{0, 1, 33, 68, 69} {
+		for round := range int64(3) {
+			args = append(args, "-c", fmt.Sprintf("read -P %d %d 4096", i+1, i*reach+round<<20))
+		}
+	}
+	if out := virtual.Run(t, append(args, f.Name())...); strings.Contains(out, "failed") {
+		t.Errorf("qemu-io:\n%s", out)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -83,13 +84,7 @@ func (m *Image) readStored(p []byte, at int64) error {
 		clear(p[rest:])
 		p = p[:rest]
 	}
-	n, err := m.r.ReadAt(p, at)
-	if n == len(p) {
-		return nil
-	}
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
+	_, err := pages.ReadFull(m.r, p, at)
 	return err
 }
 

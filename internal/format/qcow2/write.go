@@ -172,7 +172,7 @@ func (w *Writer) write(p []byte, r run) error {
 // will be written to it is zero.
 func (w *Writer) place(offset int64, content []byte) (int64, error) {
 	at, err := w.find(offset)
-	if at != 0 || err != nil || zero(content) {
+	if at != 0 || err != nil || pages.Zero(content) {
 		return at, err
 	}
 	index := offset / w.reach()
@@ -314,20 +314,4 @@ func (w *Writer) header(refcountTable, refcountClusters int64) []byte {
 	h3 := header3{RefcountOrder: 4, HeaderLength: headerSize3 + 8}
 	b := append(bytes(h), bytes(h3)...)
 	return append(b, make([]byte, int(w.cluster())-len(b))...)
-}
-
-// zero reports whether all bytes are zero.
-func zero(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.NativeEndian.Uint64(b) != 0 {
-			return false
-		}
-		b = b[8:]
-	}
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math/bits"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -37,7 +38,7 @@ func (d *Disk) ReadAt(p []byte, offset int64) (int, error) {
 		part := p[n : n+int(piece.length)]
 		if !piece.stored {
 			clear(part)
-		} else if k, err := d.r.ReadAt(part, piece.at); k < len(part) {
+		} else if k, err := pages.ReadFull(d.r, part, piece.at); err != nil {
 			return n + k, err
 		}
 		n += len(part)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -156,7 +157,7 @@ func (w *Writer) find(offset int64, length int) (int64, int) {
 // allocate gives the block with the byte at offset a place and returns where
 // that byte is. A block that would be all zero stays missing.
 func (w *Writer) allocate(offset int64, content []byte) (int64, error) {
-	if zero(content) {
+	if pages.Zero(content) {
 		return 0, nil
 	}
 	at := w.next
@@ -245,20 +246,4 @@ func (w *Writer) footer() footer {
 		f.UniqueID = w.opts.Identity()
 	}
 	return f
-}
-
-// zero reports whether all bytes are zero.
-func zero(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.NativeEndian.Uint64(b) != 0 {
-			return false
-		}
-		b = b[8:]
-	}
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -128,10 +129,7 @@ func (l log) sequence(at int64) (s sequence, err error) {
 
 // sector reads the 4 KiB at an offset that counts on around the ring.
 func (l log) sector(b []byte, at int64) error {
-	n, err := l.r.ReadAt(b, l.at.Offset+at%l.at.Length)
-	if n == len(b) {
-		return nil
-	}
+	_, err := pages.ReadFull(l.r, b, l.at.Offset+at%l.at.Length)
 	return err
 }
 
@@ -266,7 +264,7 @@ func (p *patched) ReadAt(b []byte, offset int64) (int, error) {
 	clear(b)
 	if offset < p.size {
 		want := b[:min(int64(len(b)), p.size-offset)]
-		if n, err := p.r.ReadAt(want, offset); n < len(want) {
+		if n, err := pages.ReadFull(p.r, want, offset); err != nil {
 			return n, err
 		}
 	}
@@ -290,7 +288,7 @@ func (p *patched) apply(b []byte, change patch, within int64) error {
 		return nil
 	}
 	sector := make([]byte, logSector)
-	if n, err := p.r.ReadAt(sector, change.data); n < len(sector) {
+	if _, err := pages.ReadFull(p.r, sector, change.data); err != nil {
 		return err
 	}
 	sector = stdbytes.Join([][]byte{change.lead[:], sector[logDataLead : logSector-logDataTrail], change.trail[:]}, nil)

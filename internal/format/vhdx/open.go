@@ -69,7 +69,7 @@ func (d *Disk) read(what string, at span.Span) ([]byte, error) {
 		return nil, corrupt("%s: %w", what, err)
 	}
 	b := make([]byte, at.Length)
-	if n, err := d.r.ReadAt(b, at.Offset); n < len(b) {
+	if _, err := pages.ReadFull(d.r, b, at.Offset); err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	return b, nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -30,7 +31,7 @@ func (d *Disk) ReadAt(p []byte, offset int64) (int, error) {
 		}
 		if at == 0 {
 			clear(part)
-		} else if k, err := d.r.ReadAt(part, at+within); k < len(part) {
+		} else if k, err := pages.ReadFull(d.r, part, at+within); err != nil {
 			return n + k, err
 		}
 		n += len(part)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unicode/utf16"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -138,7 +139,7 @@ func (w *Writer) WriteAt(p []byte, offset int64) (int, error) {
 	for n := 0; n < len(p); {
 		at, length := w.find(offset+int64(n), len(p)-n)
 		part := p[n : n+length]
-		if at == 0 && !zero(part) {
+		if at == 0 && !pages.Zero(part) {
 			w.allocate((offset + int64(n)) / w.opts.BlockSize)
 			at, _ = w.find(offset+int64(n), length)
 		}
@@ -273,20 +274,4 @@ func (w *Writer) bat() []byte {
 		}
 	}
 	return b
-}
-
-// zero reports whether all bytes are zero.
-func zero(b []byte) bool {
-	for len(b) >= 8 {
-		if binary.NativeEndian.Uint64(b) != 0 {
-			return false
-		}
-		b = b[8:]
-	}
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -25,11 +25,17 @@ type Mount struct {
 // Table returns what is mounted in the mount namespace of the calling thread,
 // in the order of the kernel.
 func Table() ([]Mount, error) {
-	raw, err := os.ReadFile("/proc/thread-self/mountinfo")
+	f, err := os.Open("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, err
 	}
-	return ParseTable(raw)
+	defer f.Close()
+	// The kernel makes the text anew for each read, so few large ones are fastest.
+	raw := bytes.NewBuffer(make([]byte, 0, 16<<10))
+	if _, err := raw.ReadFrom(f); err != nil {
+		return nil, err
+	}
+	return ParseTable(raw.Bytes())
 }
 
 // ParseTable parses the text of mountinfo.
