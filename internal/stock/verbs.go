@@ -23,7 +23,7 @@ func (p *program) show(i *invocation, t table) error {
 }
 
 func (p *program) status(ctx context.Context, i *invocation, r activate.Request) error {
-	opts, err := r.Options()
+	opts, err := r.Harmless()
 	if err != nil {
 		return err
 	}
