@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sextant/internal/activate"
+	"sextant/internal/fault"
 	"sextant/internal/hierarchy"
 	"sextant/internal/merge"
 	"sextant/internal/plain"
@@ -171,6 +172,7 @@ func (f *runtimeFlags) print(env Env, name string, report *merge.Report) error {
 	if err := printDecisions(env.Stdout, report.Decisions); err != nil {
 		return err
 	}
+	printHints(env.Stderr, report.Decisions)
 	done := func(did, would string) string {
 		if f.dryRun {
 			return would
@@ -229,6 +231,30 @@ func printDecisions(out io.Writer, list []merge.Decision) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", plain.Text(d.Image.Name), words(string(d.Verdict)), plain.Text(path), dash(d.Reason))
 	}
 	return t.Flush()
+}
+
+// printHints tells, once each, what to do about mistakes that are usual.
+func printHints(out io.Writer, list []merge.Decision) {
+	said := make(map[string]bool)
+	for _, d := range list {
+		if hint := hintAbout(d); hint != "" && !said[hint] {
+			said[hint] = true
+			fmt.Fprintln(out, "hint: "+hint)
+		}
+	}
+}
+
+func hintAbout(d merge.Decision) string {
+	switch {
+	case d.Verdict != merge.LeftOut:
+	case d.Rule == merge.RuleRelease:
+		return "an image is called NAME.raw, and has an extension-release.NAME"
+	case d.Rule == merge.RuleSignature && errors.Is(d.Err, fault.ErrUntrusted):
+		return "who signs is trusted by a certificate in /etc/verity.d, in a file that ends in .crt"
+	case d.Rule == merge.RuleSigned && d.Image.Kind.Image():
+		return "sextant sign puts a signature into an image that has a hash tree"
+	}
+	return ""
 }
 
 // words gives a verdict as it is read.
