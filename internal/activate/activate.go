@@ -208,6 +208,6 @@ func (r Request) Notify(ctx context.Context, report *merge.Report) error {
 		return nil
 	}
 	u := report.Units
-	return manager.Apply(ctx, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart, InUnit: r.inUnit()},
+	return manager.Apply(ctx, manager.Private, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart, InUnit: r.inUnit()},
 		func(warning string) { r.Log(merge.Warning, warning) })
 }

@@ -9,10 +9,13 @@
 package inroot
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"sextant/internal/symlink"
 )
 
 // maxLinks is how many symbolic links one path may lead through (CHASE_MAX).
@@ -31,103 +34,45 @@ func Join(root, path string) string {
 // returns the path there, without links: Join makes it one of this host. The
 // error of something that does not exist is fs.ErrNotExist.
 func Resolve(root, path string) (string, error) {
-	w := walk{root: root, todo: path}
-	for {
-		name, more := w.next()
-		if !more {
-			return w.done(), nil
-		}
-		if err := w.step(name); err != nil {
-			return "", &os.PathError{Op: "resolve", Path: Join(root, path), Err: err}
-		}
+	at, _, err := follow(root, path)
+	if err != nil {
+		return "", &os.PathError{Op: "resolve", Path: Join(root, path), Err: err}
 	}
+	return at, nil
 }
 
 // ResolveNew is Resolve for a path whose last parts may be missing.
 func ResolveNew(root, path string) (string, error) {
-	w := walk{root: root, todo: path}
-	for {
-		name, more := w.next()
-		if !more {
-			return w.done(), nil
-		}
-		err := w.step(name)
-		if err == syscall.ENOENT {
-			w.parts = append(w.parts, name)
-			return filepath.Join(w.done(), w.todo), nil
-		}
-		if err != nil {
-			return "", &os.PathError{Op: "resolve", Path: Join(root, path), Err: err}
-		}
+	at, rest, err := follow(root, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return filepath.Join(at, rest), nil
 	}
-}
-
-// walk is the way through a path.
-type walk struct {
-	root  string
-	parts []string // names gone through, none of them a link
-	todo  string   // what is still to go
-	links int
-
-	// file says that the last part is no directory.
-	file bool
-}
-
-func (w *walk) done() string { return "/" + strings.Join(w.parts, "/") }
-
-// next takes the first name off what is still to go.
-func (w *walk) next() (name string, more bool) {
-	todo := strings.TrimLeft(w.todo, "/")
-	if todo == "" {
-		// A slash at the end asks for a directory.
-		more = w.file && w.todo != ""
-		w.todo = ""
-		return ".", more
-	}
-	name, w.todo = todo, ""
-	if at := strings.IndexByte(todo, '/'); at >= 0 {
-		name, w.todo = todo[:at], todo[at:]
-	}
-	return name, true
-}
-
-// step goes on by one name.
-func (w *walk) step(name string) error {
-	if w.file {
-		return syscall.ENOTDIR
-	}
-	switch name {
-	case ".":
-		return nil
-	case "..":
-		w.parts = w.parts[:max(0, len(w.parts)-1)]
-		return nil
-	}
-	here := Join(w.root, w.done()+"/"+name)
-	found, err := os.Lstat(here)
 	if err != nil {
-		return plain(err)
+		return "", &os.PathError{Op: "resolve", Path: Join(root, path), Err: err}
 	}
-	if found.Mode()&os.ModeSymlink != 0 {
-		return w.follow(here)
-	}
-	w.parts, w.file = append(w.parts, name), !found.IsDir()
-	return nil
+	return at, nil
 }
 
-func (w *walk) follow(link string) error {
-	if w.links++; w.links > maxLinks {
-		return syscall.ELOOP
-	}
-	target, err := os.Readlink(link)
+func follow(root, path string) (at, rest string, err error) {
+	return symlink.Follow(directory(root), "/", path, symlink.Rules{Links: maxLinks})
+}
+
+// directory is the root, as package symlink reads it: what is below has its path
+// without links.
+type directory string
+
+func (d directory) Child(way []string, name string) (string, symlink.Kind, error) {
+	at := strings.TrimSuffix(way[len(way)-1], "/") + "/" + name
+	found, err := os.Lstat(Join(string(d), at))
 	if err != nil {
-		return plain(err)
+		return "", symlink.Other, plain(err)
 	}
-	if strings.HasPrefix(target, "/") {
-		w.parts = nil
-	}
-	w.todo = target + w.todo
-	return nil
+	return at, symlink.KindOf(found.IsDir(), found.Mode()&os.ModeSymlink != 0), nil
+}
+
+func (d directory) Target(link string) (string, error) {
+	target, err := os.Readlink(Join(string(d), link))
+	return target, plain(err)
 }
 
 // plain returns the number of an error, without operation and path.

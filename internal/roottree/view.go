@@ -25,16 +25,11 @@ func (v view) find(op, name string, follow bool) (*tree.Inode, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	at := name
-	if !follow {
-		at = path.Dir(name)
+	look := v.tree.FollowLink
+	if follow {
+		look = v.tree.Follow
 	}
-	node, err := v.tree.Follow(at)
-	if err == nil && !follow && name != "." {
-		if node = node.Child(path.Base(name)); node == nil {
-			err = fs.ErrNotExist
-		}
-	}
+	node, err := look(name)
 	if err != nil {
 		return nil, &fs.PathError{Op: op, Path: name, Err: err}
 	}

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
+	"syscall"
 
+	"sextant/internal/symlink"
 	"sextant/internal/tree"
 )
 
@@ -26,50 +27,54 @@ func (r *Root) ResolveLink(name string) (at string, node *tree.Inode, err error)
 }
 
 func (r *Root) resolve(name string, follow bool) (string, *tree.Inode, error) {
-	at := "/"
-	node, err := r.node(at)
+	root, err := r.node("/")
 	if err != nil {
 		return "", nil, err
 	}
-	links := 0
-	for names := tree.Split(name); len(names) > 0; {
-		next := names[0]
-		names = names[1:]
-		if next == ".." {
-			at = path.Dir(at)
-			if node, err = r.node(at); err != nil {
-				return "", nil, err
-			}
-			continue
-		}
-		if node != nil && !node.Mode.IsDir() {
-			return "", nil, fmt.Errorf("%s is a %s, not a directory", at, node.Mode.Kind())
-		}
-		child, err := r.child(at, node, next)
-		if err != nil {
-			return "", nil, err
-		}
-		source, bound := r.binds[path.Join(at, next)]
-		if !bound && (child == nil || child.Mode.Type() != tree.TypeSymlink || len(names) == 0 && !follow) {
-			at, node = path.Join(at, next), child
-			continue
-		}
-		if links++; links > maxLinks {
-			return "", nil, fmt.Errorf("more than %d symbolic links in a row", maxLinks)
-		}
-		if bound {
-			// What is mounted there is another directory of the tree.
-			child = &tree.Inode{Target: source}
-		}
-		if strings.HasPrefix(child.Target, "/") {
-			at = "/"
-			if node, err = r.node(at); err != nil {
-				return "", nil, err
-			}
-		}
-		names = append(tree.Split(child.Target), names...)
+	at, _, err := symlink.Follow(links{r}, place{"/", root}, name, symlink.Rules{Links: maxLinks, Stay: !follow})
+	switch {
+	case err == nil:
+		return at.path, at.node, nil
+	case errors.Is(err, syscall.ENOTDIR) && at.node != nil && !at.node.Mode.IsDir():
+		return "", nil, fmt.Errorf("%s is a %s, not a directory", at.path, at.node.Mode.Kind())
+	case errors.Is(err, syscall.ELOOP):
+		return "", nil, fmt.Errorf("more than %d symbolic links in a row", maxLinks)
 	}
-	return at, node, nil
+	return "", nil, err
+}
+
+// place is a path without links, and what is there, nil if nothing is.
+type place struct {
+	path string
+	node *tree.Inode
+}
+
+// links reads the tree for package symlink. What is missing is an empty
+// directory in it: all that may be made is below.
+type links struct{ root *Root }
+
+func (l links) Child(way []place, name string) (place, symlink.Kind, error) {
+	dir := way[len(way)-1]
+	node, err := l.root.child(dir.path, dir.node, name)
+	at := place{path.Join(dir.path, name), node}
+	switch {
+	case err != nil:
+		return place{}, symlink.Other, err
+	case l.root.binds[at.path] != "":
+		return at, symlink.Bind, nil
+	case node == nil:
+		return at, symlink.Dir, nil
+	}
+	return at, node.Mode.LinkKind(), nil
+}
+
+// Target returns where a link leads. What is mounted at a Bind is another
+// directory of the tree.
+func (l links) Target(link place) (string, error) {
+	if source, bound := l.root.binds[link.path]; bound {
+		return source, nil
+	}
+	return link.node.Target, nil
 }
 
 // child returns what a directory has under a name, nil if it has nothing.

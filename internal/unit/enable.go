@@ -251,7 +251,7 @@ func (o *operation) makeLink(p, target string, force bool) error {
 	case m&fs.ModeSymlink == 0:
 		return fmt.Errorf("%s exists: %w", p, fs.ErrExist)
 	default:
-		old, err := o.root.readlink(p)
+		old, err := o.root.Target(p)
 		if err != nil {
 			return err
 		}

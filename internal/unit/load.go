@@ -156,7 +156,7 @@ func (o *operation) assignDefault(f *unitFile, value string) error {
 // search path is an alias, and must be a valid one; any other is a linked
 // unit file, or a mask (unit_file_resolve_symlink).
 func (o *operation) loadLink(f *unitFile, p, resolved string) error {
-	target, err := o.root.readlink(resolved)
+	target, err := o.root.Target(resolved)
 	if err != nil {
 		return err
 	}

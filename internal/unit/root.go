@@ -9,16 +9,17 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"sextant/internal/symlink"
 )
 
-// maxFollow is how many links are followed to one file (CHASE_MAX).
-const maxFollow = 32
+// maxFollow is how many links are followed to one file: the last of CHASE_MAX is
+// one too many.
+const maxFollow = 31
 
-// The reasons for which a path leads nowhere, apart from fs.ErrNotExist.
-var (
-	errLoop   = errors.New("too many symbolic links")
-	errNotDir = errors.New("not a directory")
-)
+// errLoop is one reason for which a path leads nowhere, like fs.ErrNotExist and
+// syscall.ENOTDIR.
+var errLoop = errors.New("too many symbolic links")
 
 // root is a file system with the links that were made in it and removed from
 // it so far. Paths are absolute inside it.
@@ -53,10 +54,7 @@ func (r *root) mode(p string) (fs.FileMode, error) {
 	}
 	info, err := fs.Lstat(r.fsys, name(p))
 	if err != nil {
-		switch {
-		case errors.Is(err, syscall.ENOTDIR): // not every fs.FS says fs.ErrNotExist below a file
-			return 0, errNotDir
-		case !fs.ValidPath(name(p)): // a name that is not UTF-8 is in no fs.FS
+		if !fs.ValidPath(name(p)) { // a name that is not UTF-8 is in no fs.FS
 			return 0, fs.ErrNotExist
 		}
 		return 0, err
@@ -64,56 +62,36 @@ func (r *root) mode(p string) (fs.FileMode, error) {
 	return info.Mode(), nil
 }
 
-func (r *root) readlink(p string) (string, error) {
-	if target, made := r.links[p]; made {
-		return target, nil
-	}
-	return fs.ReadLink(r.fsys, name(p))
-}
-
 // chase resolves p inside the root. A file that does not exist is no error:
 // then the result is where it would be (chase with CHASE_NONEXISTENT and
 // CHASE_AT_RESOLVE_IN_ROOT). Without follow a link at the very end stays.
 func (r *root) chase(p string, follow bool) (resolved string, exists bool, err error) {
-	done, todo, links := "/", strings.Split(p, "/"), 0
-	for len(todo) > 0 {
-		first := todo[0]
-		todo = todo[1:]
-		if first == "" || first == "." {
-			continue
-		}
-		if first == ".." {
-			done = path.Dir(done)
-			continue
-		}
-		next := path.Join(done, first)
-		mode, err := r.mode(next)
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && slices.Contains(todo, ".."):
-			return "", false, fmt.Errorf("%s: %w", next, fs.ErrNotExist)
-		case errors.Is(err, fs.ErrNotExist):
-			return path.Join(next, path.Join(todo...)), false, nil
-		case err != nil:
-			return "", false, fmt.Errorf("%s: %w", next, err)
-		case mode&fs.ModeSymlink != 0 && (follow || len(todo) > 0):
-			if links++; links >= maxFollow {
-				return "", false, fmt.Errorf("%s: %w", p, errLoop)
-			}
-			target, err := r.readlink(next)
-			if err != nil {
-				return "", false, err
-			}
-			if path.IsAbs(target) {
-				done = "/"
-			}
-			todo = append(strings.Split(target, "/"), todo...)
-		case len(todo) > 0 && !mode.IsDir():
-			return "", false, fmt.Errorf("%s: %w", next, errNotDir)
-		default:
-			done = next
-		}
+	at, rest, err := symlink.Follow(r, "/", p, symlink.Rules{Links: maxFollow, Stay: !follow})
+	next, _, _ := strings.Cut(strings.TrimLeft(rest, "/"), "/")
+	switch {
+	case err == nil:
+		return at, true, nil
+	case errors.Is(err, syscall.ELOOP):
+		return "", false, fmt.Errorf("%s: %w", p, errLoop)
+	case errors.Is(err, fs.ErrNotExist) && !slices.Contains(strings.Split(rest, "/"), ".."):
+		return path.Join(at, rest), false, nil
 	}
-	return done, true, nil
+	return "", false, fmt.Errorf("%s: %w", path.Join(at, next), err)
+}
+
+// Child implements symlink.Reader.
+func (r *root) Child(way []string, name string) (string, symlink.Kind, error) {
+	p := path.Join(way[len(way)-1], name)
+	mode, err := r.mode(p)
+	return p, symlink.KindOf(mode.IsDir(), mode&fs.ModeSymlink != 0), err
+}
+
+// Target implements symlink.Reader.
+func (r *root) Target(p string) (string, error) {
+	if target, made := r.links[p]; made {
+		return target, nil
+	}
+	return fs.ReadLink(r.fsys, name(p))
 }
 
 // find resolves all of p but the last name, and tells what lies there.
@@ -162,7 +140,7 @@ func (r *root) readDir(p string) ([]entry, error) {
 }
 
 func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	}
 	return err

@@ -155,7 +155,7 @@ func (o *operation) linksAt(f *unitFile, list []entry, own, below bool) (hit, sa
 		if e.mode&fs.ModeSymlink == 0 {
 			continue
 		}
-		target, err := o.root.readlink(e.path)
+		target, err := o.root.Target(e.path)
 		if err != nil {
 			return false, false, err
 		}

@@ -117,7 +117,7 @@ func (o *operation) livesInLib() bool {
 	if err != nil || mode&fs.ModeSymlink == 0 {
 		return false
 	}
-	target, err := o.root.readlink(p)
+	target, err := o.root.Target(p)
 	return err == nil && strings.HasPrefix(target, "/lib/")
 }
 

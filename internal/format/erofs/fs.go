@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
+	"sextant/internal/symlink"
 	"sextant/internal/tree"
 )
 
@@ -29,8 +29,6 @@ const (
 	maxReadFile = 1 << 30
 )
 
-var errLoop = errors.New("too many levels of symbolic links")
-
 // resolve returns the inode at name, following symbolic links on the way and,
 // if follow is set, at its end.
 func (f *FS) resolve(name string, follow bool) (*Inode, error) {
@@ -41,54 +39,35 @@ func (f *FS) resolve(name string, follow bool) (*Inode, error) {
 	if err != nil {
 		return nil, err
 	}
-	dirs := []*Inode{root} // from the root to where we are
-	rest := tree.Split(name)
-	for links := 0; len(rest) > 0; {
-		part := rest[0]
-		rest = rest[1:]
-		if part == ".." {
-			dirs = dirs[:max(len(dirs)-1, 1)]
-			continue
-		}
-		node, err := f.child(dirs[len(dirs)-1], part)
-		if err != nil {
-			return nil, err
-		}
-		if node.Mode.Type() == tree.TypeSymlink && (follow || len(rest) > 0) {
-			if links++; links > maxLinks {
-				return nil, errLoop
-			}
-			target, err := node.Target()
-			if err != nil {
-				return nil, err
-			}
-			if strings.HasPrefix(target, "/") {
-				dirs = dirs[:1]
-			}
-			rest = append(tree.Split(target), rest...)
-			continue
-		}
-		if node.Mode.IsDir() && slices.ContainsFunc(dirs, func(d *Inode) bool { return d.NID == node.NID }) {
-			return nil, corrupt("directory %d is inside itself", node.NID)
-		}
-		dirs = append(dirs, node)
-	}
-	return dirs[len(dirs)-1], nil
-}
-
-func (f *FS) child(dir *Inode, name string) (*Inode, error) {
-	if !dir.Mode.IsDir() {
-		return nil, errNotDir
-	}
-	nid, ok, err := dir.Lookup(name)
+	node, _, err := symlink.Follow(links{f}, root, name, symlink.Rules{Links: maxLinks, Stay: !follow})
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, fs.ErrNotExist
-	}
-	return f.Inode(nid)
+	return node, nil
 }
+
+// links reads the directories for package symlink.
+type links struct{ *FS }
+
+func (f links) Child(way []*Inode, name string) (*Inode, symlink.Kind, error) {
+	nid, ok, err := way[len(way)-1].Lookup(name)
+	if err != nil {
+		return nil, symlink.Other, err
+	}
+	if !ok {
+		return nil, symlink.Other, fs.ErrNotExist
+	}
+	node, err := f.Inode(nid)
+	if err != nil {
+		return nil, symlink.Other, err
+	}
+	if node.Mode.IsDir() && slices.ContainsFunc(way, func(d *Inode) bool { return d.NID == nid }) {
+		return nil, symlink.Other, corrupt("directory %d is inside itself", nid)
+	}
+	return node, node.Mode.LinkKind(), nil
+}
+
+func (f links) Target(link *Inode) (string, error) { return link.Target() }
 
 // at resolves name for the operation op.
 func (f *FS) at(op, name string, follow bool) (*Inode, error) {

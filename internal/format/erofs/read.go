@@ -1,7 +1,6 @@
 package erofs
 
 import (
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -377,6 +376,3 @@ func (i *Inode) check() error {
 	}
 	return nil
 }
-
-// errNotDir is what looking into anything but a directory gives.
-var errNotDir = errors.New("not a directory")

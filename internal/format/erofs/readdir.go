@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"syscall"
 
 	"sextant/internal/tree"
 )
@@ -74,7 +75,7 @@ type dirReader struct {
 
 func (i *Inode) dir() (*dirReader, error) {
 	if !i.Mode.IsDir() {
-		return nil, errNotDir
+		return nil, syscall.ENOTDIR
 	}
 	c, err := i.content()
 	if err != nil {

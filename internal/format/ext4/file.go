@@ -7,29 +7,21 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"sextant/internal/fault"
+	"sextant/internal/symlink"
 	"sextant/internal/tree"
 )
 
 // maxLinksFollowed is what the kernel allows on one path (MAXSYMLINKS).
 const maxLinksFollowed = 40
 
-// maxPath bounds a path after links were put in place.
-const maxPath = 1 << 16
-
 var (
 	_ fs.ReadDirFS  = (*FS)(nil)
 	_ fs.StatFS     = (*FS)(nil)
 	_ fs.ReadLinkFS = (*FS)(nil)
 )
-
-// resolver finds an inode by its path.
-type resolver struct {
-	fs    *FS
-	links int     // followed so far
-	trail []*node // from the root down to where the path is
-}
 
 // resolve returns the inode at path. The last name is followed if it is a
 // symbolic link only where follow says so.
@@ -41,60 +33,32 @@ func (f *FS) resolve(path string, follow bool) (*node, error) {
 	if !root.mode().IsDir() {
 		return nil, corrupt("inode %d: the root is not a directory", RootInode)
 	}
-	r := &resolver{fs: f, trail: []*node{root}}
-	rest := path
-	for rest != "" {
-		var name string
-		name, rest, _ = strings.Cut(rest, "/")
-		target, err := r.step(name, follow || rest != "")
-		if err != nil {
-			return nil, err
-		}
-		if target != "" {
-			rest = target + "/" + rest
-		}
-		if len(rest) > maxPath {
-			return nil, fmt.Errorf("path of %d bytes: %w", len(rest), fs.ErrInvalid)
-		}
+	n, _, err := symlink.Follow(links{f}, root, path, symlink.Rules{Links: maxLinksFollowed, Stay: !follow})
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, fs.ErrNotExist
 	}
-	return r.here(), nil
+	return nil, err
 }
 
-func (r *resolver) here() *node { return r.trail[len(r.trail)-1] }
+// links reads the directories for package symlink.
+type links struct{ fs *FS }
 
-// step goes to one name. If that is a link to be followed it stays where it is,
-// or goes back to the root, and returns the link's target.
-func (r *resolver) step(name string, follow bool) (target string, err error) {
-	switch name {
-	case "", ".":
-		return "", nil
-	case "..":
-		r.trail = r.trail[:max(1, len(r.trail)-1)]
-		return "", nil
-	}
-	if !r.here().mode().IsDir() {
-		return "", fs.ErrNotExist
-	}
-	number, err := r.fs.lookup(r.here(), name)
+func (l links) Child(way []*node, name string) (*node, symlink.Kind, error) {
+	number, err := l.fs.lookup(way[len(way)-1], name)
 	if err != nil {
-		return "", err
+		return nil, symlink.Other, err
 	}
-	n, err := r.fs.node(number)
+	n, err := l.fs.node(number)
 	if err != nil {
-		return "", err
+		return nil, symlink.Other, err
 	}
-	if n.mode().Type() != tree.TypeSymlink || !follow {
-		r.trail = append(r.trail, n)
-		return "", nil
-	}
-	if r.links++; r.links > maxLinksFollowed {
-		return "", fmt.Errorf("too many symbolic links: %w", fs.ErrInvalid)
-	}
-	if target, err = r.fs.target(n); err == nil && strings.HasPrefix(target, "/") {
-		r.trail = r.trail[:1]
-	}
-	return target, err
+	return n, n.mode().LinkKind(), nil
 }
+
+func (l links) Target(link *node) (string, error) { return l.fs.target(link) }
 
 // find is resolve with io/fs's rules for paths and errors.
 func (f *FS) find(op, path string, follow bool) (*node, error) {

@@ -6,10 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"strings"
 	"syscall"
 	"time"
 
+	"sextant/internal/symlink"
 	"sextant/internal/tree"
 )
 
@@ -73,55 +73,32 @@ const maxLinks = 40
 // resolve returns the inode at a path. Symbolic links are followed inside the
 // file system, whose root no path leaves; the last one if follow says so.
 func (fs *FS) resolve(name string, follow bool) (*inode, error) {
-	way := []*inode{fs.root} // from the root to where the walk stands
-	rest := tree.Split(name)
-	for links := 0; len(rest) > 0; {
-		part := rest[0]
-		rest = rest[1:]
-		here := way[len(way)-1]
-		if part == ".." && here.kind == typeDir {
-			way = way[:max(1, len(way)-1)]
-			continue
-		}
-		n, err := fs.step(here, part)
-		if err != nil {
-			return nil, err
-		}
-		if n.kind != typeSymlink || len(rest) == 0 && !follow {
-			way = append(way, n)
-			continue
-		}
-		if links++; links > maxLinks {
-			return nil, syscall.ELOOP
-		}
-		target, err := fs.target(n)
-		if err != nil {
-			return nil, err
-		}
-		if strings.HasPrefix(target, "/") {
-			way = way[:1]
-		}
-		rest = append(tree.Split(target), rest...)
-	}
-	return way[len(way)-1], nil
-}
-
-// step returns what is called part in a directory.
-func (fs *FS) step(dir *inode, part string) (*inode, error) {
-	if dir.kind != typeDir {
-		return nil, syscall.ENOTDIR
-	}
-	e, ok, err := fs.find(dir, part)
+	n, _, err := symlink.Follow(links{fs}, fs.root, name, symlink.Rules{Links: maxLinks, Stay: !follow})
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, errNotExist
-	}
-	return fs.child(&e)
+	return n, nil
 }
 
-var errNotExist = fs.ErrNotExist
+// links reads the directories for package symlink.
+type links struct{ fs *FS }
+
+func (l links) Child(way []*inode, name string) (*inode, symlink.Kind, error) {
+	e, ok, err := l.fs.find(way[len(way)-1], name)
+	if err != nil {
+		return nil, symlink.Other, err
+	}
+	if !ok {
+		return nil, symlink.Other, fs.ErrNotExist
+	}
+	n, err := l.fs.child(&e)
+	if err != nil {
+		return nil, symlink.Other, err
+	}
+	return n, symlink.KindOf(n.kind == typeDir, n.kind == typeSymlink), nil
+}
+
+func (l links) Target(link *inode) (string, error) { return l.fs.target(link) }
 
 // look resolves a path as the methods of io/fs take it.
 func (fsys *FS) look(op, name string, follow bool) (*inode, error) {
