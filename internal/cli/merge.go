@@ -104,8 +104,13 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 	if f.dryRun {
 		do = activate.Plan
 	}
+	said := make(map[string]bool)
+	r.Log = func(level merge.Level, text string) {
+		said[text] = said[text] || env.log(level, text)
+	}
 	report, err := do(ctx, r)
 	if report != nil {
+		report.Notices = slices.DeleteFunc(report.Notices, func(text string) bool { return !f.json && said[text] })
 		if err != nil {
 			failed(report)
 		}
@@ -118,7 +123,7 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 	}
 	if !f.dryRun {
 		if err := r.Notify(ctx, report); err != nil {
-			env.log(merge.Warning, err.Error())
+			r.Log(merge.Warning, err.Error())
 		}
 	}
 	return f.status(name, report)
@@ -128,7 +133,11 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 // been merged was not.
 func failed(report *merge.Report) {
 	report.Outcome = merge.Failed
-	report.Decisions = slices.DeleteFunc(report.Decisions, func(d merge.Decision) bool { return d.Verdict == merge.Merged })
+	for i := range report.Decisions {
+		if d := &report.Decisions[i]; d.Verdict == merge.Merged {
+			d.Verdict, d.Reason = merge.NotMerged, "nothing is wrong with it"
+		}
+	}
 }
 
 var errNotRoot = errors.New("only root may mount")
