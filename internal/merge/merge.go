@@ -150,11 +150,13 @@ const (
 type Verdict string
 
 // A candidate is merged; or ignored as it does not fit, which is nobody's
-// fault; or left out as something is wrong with it, which is an error.
+// fault; or left out as something is wrong with it, which is an error. NotMerged
+// goes with the outcome Failed: nothing is wrong with this one.
 const (
-	Merged  Verdict = "merged"
-	Ignored Verdict = "ignored"
-	LeftOut Verdict = "left-out"
+	Merged    Verdict = "merged"
+	Ignored   Verdict = "ignored"
+	LeftOut   Verdict = "left-out"
+	NotMerged Verdict = "not-merged"
 )
 
 // Decision is what becomes of one candidate and why.

@@ -163,6 +163,7 @@ func Status(ctx context.Context, opts Options) ([]hierarchy.Status, error) {
 func (r *run) replace() (err error) {
 	if err := r.covered(); err != nil {
 		r.notice(Warning, err.Error())
+		r.report.Foreign = nil // it will be listed among the others
 	}
 	if err := r.prepare(); err != nil {
 		return err
