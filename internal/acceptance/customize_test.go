@@ -14,20 +14,6 @@ import (
 	"sextant/internal/vmtest/rootfs"
 )
 
-// seedConfig is the config of the seed document, word for word.
-const seedConfig = `# config.yaml
-os:
-  additionalFiles:
-  - source: custom-tools.raw
-    destination: /var/lib/extensions/custom-tools.raw
-  - source: verity_cert.crt
-    destination: /etc/verity.d/verity_cert.crt
-
-  services:
-    enable:
-    - systemd-sysext
-`
-
 // nobody is a user without any rights.
 const nobody = 65534
 
@@ -38,8 +24,9 @@ type user struct {
 	binary string
 }
 
-// newUser gives an ordinary user a directory with the program, the
-// example of the seed document, a pair of keys and the image built from it.
+// newUser gives an ordinary user a directory with the program, the example of
+// the seed document, of which config.yaml is word for word what it shows, a pair
+// of keys and the image built from it.
 func newUser(t *testing.T) user {
 	t.Helper()
 	testenv.RequireRoot(t)
@@ -56,7 +43,6 @@ func newUser(t *testing.T) user {
 	if err := os.Chmod(filepath.Join(u.dir, "custom-tool"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, filepath.Join(u.dir, "config.yaml"), []byte(seedConfig))
 	u.own()
 	u.run("genkey", "--algorithm", "rsa:2048")
 	u.run("build")

@@ -47,9 +47,10 @@ func makers() []maker {
 
 // repartMaker is systemd-repart with definitions of a signed root partition for
 // /usr. Before 254 it had no Minimize= for file systems that cannot be written,
-// and no --copy-source= either, so that sizes are fixed.
+// and no --copy-source= either, so that sizes are fixed. Its hash trees have blocks
+// of 512 bytes, which makes them a sixteenth of the data.
 func repartMaker(release rootfs.Release, format string, minimize bool) maker {
-	data, hash := "SizeMinBytes=128M\nSizeMaxBytes=128M\n", "SizeMinBytes=8M\nSizeMaxBytes=8M\n"
+	data, hash := "SizeMinBytes=128M\nSizeMaxBytes=128M\n", "SizeMinBytes=16M\nSizeMaxBytes=16M\n"
 	if minimize {
 		data, hash = "Minimize=best\n", "Minimize=best\n"
 	}

@@ -51,20 +51,43 @@ type Request struct {
 
 // Options returns what merge needs to know.
 func (r Request) Options() (merge.Options, error) {
+	o, err := r.basics()
+	if err != nil {
+		return o, err
+	}
+	s, err := r.settings()
+	s.Into(&o)
+	return o, err
+}
+
+// Harmless is Options for what merges nothing. A file that is broken is then no
+// more than worth a warning: it must not keep extensions from being taken away.
+func (r Request) Harmless() (merge.Options, error) {
+	o, err := r.basics()
+	if err != nil {
+		return o, err
+	}
+	s, err := r.settings()
+	if err != nil {
+		r.Log(merge.Warning, err.Error()+" (ignored: nothing is to be merged)")
+	}
+	s.Into(&o)
+	return o, nil
+}
+
+// basics are the options that no file has a say in.
+func (r Request) basics() (merge.Options, error) {
 	dirs, err := r.Environ.Hierarchies(r.Class)
 	if err != nil {
-		return merge.Options{}, fmt.Errorf("Failed to determine %s hierarchies: %w", r.Class, err)
+		return merge.Options{}, err
 	}
-	o := merge.Options{
+	return merge.Options{
 		Root: r.Root, Class: r.Class, Hierarchies: dirs, Images: r.images,
 		Mutable: merge.MutableNo, Submounts: merge.SubmountsKeep,
 		NoExec: r.NoExec, Force: r.Force, AlwaysRefresh: r.AlwaysRefresh,
 		Verity:    r.Environ.Verity(settings.ReadCommandLine(r.Environ)),
 		OSRelease: r.Environ.OSRelease(), Log: r.Log,
-	}
-	s, err := r.settings()
-	s.Into(&o)
-	return o, err
+	}, nil
 }
 
 // settings returns all settings, the arguments first.
@@ -99,31 +122,40 @@ func (r Request) images() ([]discover.Candidate, error) {
 }
 
 // Merge merges what is there.
-func Merge(ctx context.Context, r Request) (*merge.Report, error) { return r.run(ctx, merge.Merge) }
+func Merge(ctx context.Context, r Request) (*merge.Report, error) {
+	return r.run(ctx, r.Options, merge.Merge)
+}
 
 // Refresh puts what is there in place of what is merged.
-func Refresh(ctx context.Context, r Request) (*merge.Report, error) { return r.run(ctx, merge.Refresh) }
+func Refresh(ctx context.Context, r Request) (*merge.Report, error) {
+	return r.run(ctx, r.Options, merge.Refresh)
+}
 
 // Unmerge takes away what is merged.
-func Unmerge(ctx context.Context, r Request) (*merge.Report, error) { return r.run(ctx, merge.Unmerge) }
+func Unmerge(ctx context.Context, r Request) (*merge.Report, error) {
+	return r.run(ctx, r.Harmless, merge.Unmerge)
+}
 
 // Plan tells what Refresh would do.
 func Plan(ctx context.Context, r Request) (*merge.Report, error) {
-	return r.decide(ctx, merge.Plan)
+	return decide(ctx, r.Options, merge.Plan)
 }
 
-type act func(context.Context, merge.Options) (*merge.Report, error)
+type (
+	act     func(context.Context, merge.Options) (*merge.Report, error)
+	options func() (merge.Options, error)
+)
 
-func (r Request) run(ctx context.Context, do act) (*merge.Report, error) {
-	report, err := r.decide(ctx, do)
+func (r Request) run(ctx context.Context, with options, do act) (*merge.Report, error) {
+	report, err := decide(ctx, with, do)
 	if report != nil {
 		r.tell(report)
 	}
 	return report, err
 }
 
-func (r Request) decide(ctx context.Context, do act) (*merge.Report, error) {
-	o, err := r.Options()
+func decide(ctx context.Context, with options, do act) (*merge.Report, error) {
+	o, err := with()
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +208,6 @@ func (r Request) Notify(ctx context.Context, report *merge.Report) error {
 		return nil
 	}
 	u := report.Units
-	return manager.Apply(ctx, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart, InUnit: r.inUnit()},
+	return manager.Apply(ctx, manager.Private, manager.Wanted{Reload: u.Reload, Restart: u.Restart, ReloadOrRestart: u.ReloadOrRestart, InUnit: r.inUnit()},
 		func(warning string) { r.Log(merge.Warning, warning) })
 }

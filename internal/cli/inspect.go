@@ -120,6 +120,11 @@ func printInspection(w io.Writer, i *inspect.Inspection) error {
 			return err
 		}
 	}
+	if i.Beside != nil {
+		if err := besideRows(i.Beside).print(out, "beside the image (not checked)"); err != nil {
+			return err
+		}
+	}
 	if err := metadataRows(i).print(out, "release files"); err != nil {
 		return err
 	}
@@ -259,6 +264,18 @@ func addCertificate(r *rows, c inspect.Certificate) {
 		r.addText("", c.Key)
 	}
 	r.add("", "SHA-256 %s", c.Fingerprint)
+}
+
+func besideRows(b *inspect.Beside) rows {
+	var r rows
+	r.addText("root hash", b.RootHash)
+	if b.From != "" {
+		r.addText("", "from "+b.From)
+	}
+	r.addText("hash tree", b.Tree)
+	r.addText("signature", b.Signature)
+	r.addList("ignored", b.Ignored)
+	return r
 }
 
 func metadataRows(i *inspect.Inspection) rows {

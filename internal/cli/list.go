@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,7 +56,9 @@ func (f *runtimeFlags) list(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(rows, func(a, b installed) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(rows, func(a, b installed) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Path, b.Path))
+	})
 	if f.json {
 		return writeJSON(env.Stdout, rows)
 	}
@@ -70,7 +73,7 @@ func (f *runtimeFlags) list(ctx context.Context, env Env) error {
 		if i.Time != nil {
 			date = i.Time.Local().Format(time.DateTime)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", dash(i.Name), dash(i.Type), i.Path, date, dash(i.Result), dash(i.Reason))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", dash(i.Name), dash(i.Type), dash(i.Path), date, dash(words(i.Result)), dash(i.Reason))
 	}
 	return t.Flush()
 }
@@ -118,10 +121,10 @@ func row(c discover.Candidate, decided map[string]merge.Decision) installed {
 		i.Time = &c.Time
 	}
 	if c.Fault != nil {
-		i.Type, i.Path, i.Result, i.Reason = "", c.Found, "left out", c.Fault.Error()
+		i.Type, i.Path, i.Result, i.Reason = "", c.Found, string(merge.LeftOut), c.Fault.Error()
 	}
 	if d, ok := decided[c.Found]; ok {
-		i.Result, i.Reason = words(d.Verdict), d.Reason
+		i.Result, i.Reason = string(d.Verdict), d.Reason
 	}
 	return i
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -13,6 +14,7 @@ import (
 	"sextant/internal/activate"
 	"sextant/internal/hierarchy"
 	"sextant/internal/merge"
+	"sextant/internal/plain"
 )
 
 const mergeHelp = `Lay the extensions that are installed over /usr and /opt, configuration
@@ -89,7 +91,7 @@ func newUnmerge(env Env) *cobra.Command {
 func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(context.Context, activate.Request) (*merge.Report, error)) error {
 	r, err := f.request(env)
 	if err != nil {
-		return err
+		return cannotUnless(err, name)
 	}
 	if option := r.SwitchedOff(); option != "" {
 		fmt.Fprintf(env.Stderr, "%s=0 on the kernel's command line: nothing is done\n", option)
@@ -103,7 +105,10 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 	}
 	report, err := do(ctx, r)
 	if report != nil {
-		if err := f.print(env, report); err != nil {
+		if err != nil {
+			failed(report)
+		}
+		if err := f.print(env, name, report); err != nil {
 			return err
 		}
 	}
@@ -118,6 +123,13 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 	return f.status(name, report)
 }
 
+// failed makes the report one of a run that ended with an error. What would have
+// been merged was not.
+func failed(report *merge.Report) {
+	report.Outcome = merge.Failed
+	report.Decisions = slices.DeleteFunc(report.Decisions, func(d merge.Decision) bool { return d.Verdict == merge.Merged })
+}
+
 var errNotRoot = errors.New("only root may mount")
 
 // status turns the report into the exit status.
@@ -125,7 +137,7 @@ func (f *runtimeFlags) status(name string, report *merge.Report) error {
 	if report.Outcome == merge.AlreadyMerged {
 		return cannot(alreadyMerged(report.Hierarchy), "%s", name)
 	}
-	merged, left := 0, 0
+	merged, left := len(report.Merged), 0
 	for _, d := range report.Decisions {
 		switch d.Verdict {
 		case merge.Merged:
@@ -152,7 +164,7 @@ func (a alreadyMerged) Error() string { return string(a) + " is merged already" 
 func (a alreadyMerged) Hint() string { return "sextant refresh merges again" }
 
 // print prints what happened, or would.
-func (f *runtimeFlags) print(env Env, report *merge.Report) error {
+func (f *runtimeFlags) print(env Env, name string, report *merge.Report) error {
 	if f.json {
 		return writeJSON(env.Stdout, report)
 	}
@@ -165,7 +177,12 @@ func (f *runtimeFlags) print(env Env, report *merge.Report) error {
 		}
 		return did
 	}
+	if name == "merge" && f.dryRun && (report.Outcome == merge.Skipped || len(report.Unmerged) > 0) {
+		fmt.Fprintln(env.Stderr, "note: something is merged already, so merge would do nothing; this is what refresh would do")
+	}
 	switch {
+	case name == "unmerge" && report.Outcome == merge.Done && len(report.Unmerged) == 0:
+		fmt.Fprintln(env.Stderr, "nothing is merged")
 	case report.Outcome == merge.Nothing && len(report.Decisions) == 0:
 		fmt.Fprintln(env.Stderr, "nothing is installed")
 	case report.Outcome == merge.Skipped:
@@ -178,7 +195,7 @@ func (f *runtimeFlags) print(env Env, report *merge.Report) error {
 		fmt.Fprintf(env.Stdout, "%s %s\n", done("merged into", "would merge into"), h)
 	}
 	for _, n := range report.Notices {
-		fmt.Fprintln(env.Stderr, "note: "+n)
+		fmt.Fprintln(env.Stderr, "note: "+plain.Text(n))
 	}
 	printForeign(env.Stderr, report.Foreign)
 	return nil
@@ -209,30 +226,36 @@ func printDecisions(out io.Writer, list []merge.Decision) error {
 		if path == "" {
 			path = d.Image.Found
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", d.Image.Name, words(d.Verdict), path, dash(d.Reason))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", plain.Text(d.Image.Name), words(string(d.Verdict)), plain.Text(path), dash(d.Reason))
 	}
 	return t.Flush()
 }
 
-func words(v merge.Verdict) string { return strings.ReplaceAll(string(v), "-", " ") }
+// words gives a verdict as it is read.
+func words(verdict string) string { return strings.ReplaceAll(verdict, "-", " ") }
 
+// dash gives a text in a cell of a table.
 func dash(text string) string {
 	if text == "" {
 		return "-"
 	}
-	return text
+	return plain.Text(text)
 }
 
 // printForeign names the mounts of others, whose files hide which, and what to
 // do about it.
 func printForeign(out io.Writer, list []hierarchy.Foreign) {
 	for _, m := range list {
-		fmt.Fprintf(out, "note: %s on %s %s\n", m.Type, m.Path, placeText(m.Place))
+		what := m.Type
+		if m.Source != m.Type && m.Source != "none" && m.Source != "" {
+			what += " (" + m.Source + ")"
+		}
+		fmt.Fprintf(out, "note: %s on %s %s\n", plain.Text(what), plain.Text(m.Path), placeText(m.Place))
 		for _, h := range m.Hides {
-			fmt.Fprintf(out, "  hides %s\n", h)
+			fmt.Fprintf(out, "  hides %s\n", plain.Text(h))
 		}
 		for _, h := range m.HiddenBy {
-			fmt.Fprintf(out, "  is hidden by %s\n", h)
+			fmt.Fprintf(out, "  is hidden by %s\n", plain.Text(h))
 		}
 		if m.Advice != "" {
 			fmt.Fprintf(out, "hint: %s\n", m.Advice)
@@ -245,7 +268,7 @@ func placeText(p hierarchy.Place) string {
 	case hierarchy.Covers:
 		return "lies over the merged extensions"
 	case hierarchy.Beneath:
-		return "lies beneath the merged extensions, as part of the host"
+		return "is part of the host, and extensions lie over it"
 	case hierarchy.Below:
 		return "is mounted below the hierarchy"
 	}

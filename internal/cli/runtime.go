@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -70,10 +71,13 @@ func (f *runtimeFlags) request(env Env) (activate.Request, error) {
 		Force: f.force, NoReload: f.noReload, AlwaysRefresh: f.always,
 		Environ: env.Environ, Log: env.log, Identifier: "sextant", InJournal: env.inJournal(),
 	}
+	var err error
 	if f.root != "" {
 		r.Root = env.path(f.root)
+		if _, err := os.Stat(r.Root); err != nil {
+			return r, fmt.Errorf("--root: %w", err)
+		}
 	}
-	var err error
 	if r.Class, err = extension.ParseClass(f.class); err != nil {
 		return r, usage(fmt.Errorf("--class: %w", err))
 	}

@@ -39,12 +39,17 @@ run sextant status
 run sextant merge
 run cat usr/share/foo/file
 run sextant merge
+run sextant merge --dry-run
+run sextant merge --dry-run --force
 run sextant refresh
 : >var/lib/extensions/empty.raw
 : >var/lib/extensions/notes.txt
 ln -s loop var/lib/extensions/loop
 ln -s /nowhere etc/extensions/gone.raw
+: >$'var/lib/extensions/two\nlines\e[31m.raw'
 run sextant list
+run sextant list --json
+rm var/lib/extensions/two*
 run sextant refresh --dry-run
 run sextant refresh
 run sextant status --json
@@ -68,12 +73,20 @@ rm etc/sextant/merge.conf
 mkdir -p etc/systemd
 printf '[SysExt]\nImagePolicy=what\n' >etc/systemd/sysext.conf
 run sextant merge
+run sextant unmerge
+run sextant status
 rm etc/systemd/sysext.conf
+mkdir -p -m 700 var/lib/extensions.mutable/usr
+run sextant merge --mutable=auto
+run sextant merge --mutable=auto --json
+rm -r var/lib/extensions.mutable
 run sextant merge --mutable=ephemeral
 touch usr/new
 run sextant status
 run sextant unmerge
 run sextant status --class=confext
+run "$program" merge --root=/nowhere
+run "$program" status --root=/nowhere
 run sextant merge --class=what
 run sextant merge --mutable=what
 run sextant merge --submounts=what

@@ -49,7 +49,7 @@ func (f *runtimeFlags) show(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	opts, err := r.Options()
+	opts, err := r.Harmless()
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func mergedRows(r activate.Request, found []hierarchy.Status) ([]mergedRow, erro
 		if h.Real == "" {
 			continue
 		}
-		row := mergedRow{Hierarchy: h.Path, Extensions: []string{}, Reason: notMerged(candidates), Foreign: h.Foreign}
+		row := mergedRow{Hierarchy: h.Path, Extensions: []string{}, Reason: notMerged(h, found, candidates), Foreign: h.Foreign}
 		if h.Merged {
 			row.Extensions = append(row.Extensions, h.Extensions...)
 			row.Since, row.Mutable, row.Reason = &h.Since, h.Mutable, difference(h.Extensions, candidates)
@@ -102,12 +102,19 @@ func mergedRows(r activate.Request, found []hierarchy.Status) ([]mergedRow, erro
 	return rows, nil
 }
 
-// notMerged tells why nothing is merged, as far as names can tell.
-func notMerged(candidates []discover.Candidate) string {
-	if len(candidates) == 0 {
+// notMerged tells why nothing is merged on one of the hierarchies, as far as
+// that can be told without looking into images.
+func notMerged(h hierarchy.Status, all []hierarchy.Status, candidates []discover.Candidate) string {
+	merged := slices.IndexFunc(all, func(other hierarchy.Status) bool { return other.Merged })
+	switch {
+	case slices.ContainsFunc(h.Foreign, func(f hierarchy.Foreign) bool { return f.Place == hierarchy.Covers }):
+		return "merged, but covered by a mount of others"
+	case merged >= 0:
+		return "what is merged into " + all[merged].Path + " has nothing here"
+	case len(candidates) == 0:
 		return "nothing is installed"
 	}
-	return fmt.Sprintf("%d installed, not merged here", len(candidates))
+	return fmt.Sprintf("not merged: %d installed", len(candidates))
 }
 
 // difference tells what is installed and not merged, and the other way round.

@@ -10,12 +10,12 @@ import (
 	"sextant/internal/tree"
 )
 
-// Apply makes the changes of a plan in disk, which is a copy of the base. With
-// an error the copy is of no use.
+// Apply makes the changes of a plan in disk, which is a copy of the base, but
+// those that take the kernel. With an error the copy is of no use.
 func (p *Plan) Apply(ctx context.Context, disk Storage) error {
 	for _, m := range p.Base.Mounts {
 		edits := p.editsOn(m.Dir)
-		if len(edits) == 0 {
+		if len(edits) == 0 || m.Kernel {
 			continue
 		}
 		if err := p.applyTo(ctx, disk, m, edits); err != nil {
@@ -47,7 +47,7 @@ func (p *Plan) applyTo(ctx context.Context, disk Storage, m Mount, edits []sysro
 func (p *Plan) carryOut(ctx context.Context, e Editor, m Mount, edits []sysroot.Edit) (err error) {
 	// What is replaced gives its room back with Commit, so where that is needed
 	// the old files go first.
-	if needed(edits) > e.Free() {
+	if needed(edits) > e.Free() && !m.Kernel {
 		if err := p.makeRoom(e, m, edits); err != nil {
 			return err
 		}

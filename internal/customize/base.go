@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/format/gpt"
 	"sextant/internal/fstab"
+	"sextant/internal/mounted"
 	"sextant/internal/probe"
 	"sextant/internal/redo"
 	"sextant/internal/roottree"
@@ -36,6 +38,12 @@ type Mount struct {
 
 	// Why says why it cannot be changed, and is nil if it can.
 	Why error
+
+	// Kernel says that only the kernel can change it.
+	Kernel bool
+
+	// Subvolume is that of a btrfs, the default one if empty.
+	Subvolume string
 }
 
 // Base is a base image that was looked at. Nothing of it is ever written to.
@@ -53,9 +61,11 @@ type Base struct {
 	file *disk.Disk
 	tree *roottree.Base // a directory, or a tar archive
 
-	disk io.ReaderAt
-	logs []*redo.Log
-	now  time.Time
+	disk   io.ReaderAt
+	logs   []*redo.Log
+	kernel []io.Closer // what the kernel has mounted
+	raw    *os.File    // what it is mounted from
+	now    time.Time
 }
 
 // Options say how to look at a base.
@@ -81,21 +91,18 @@ func OpenPath(ctx context.Context, path string, opts Options) (*Base, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := Open(file, file.Size(), opts)
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	b.path, b.file = path, file
-	return b, nil
+	b := &Base{Size: file.Size(), disk: file, now: opts.Now, path: path, file: file}
+	return b.opened(opts)
 }
 
 // Open looks at a base image of size bytes. A base that cannot be customized
 // (encrypted, protected, with two roots ...) is an error that says why.
 func Open(disk io.ReaderAt, size int64, opts Options) (*Base, error) {
-	b := &Base{Size: size, disk: disk, now: opts.Now}
-	err := b.open(opts)
-	if err != nil {
+	return (&Base{Size: size, disk: disk, now: opts.Now}).opened(opts)
+}
+
+func (b *Base) opened(opts Options) (*Base, error) {
+	if err := b.open(opts); err != nil {
 		b.Close()
 		return nil, err
 	}
@@ -124,6 +131,11 @@ func (b *Base) open(opts Options) (err error) {
 	if err := b.mountByType(chosen); err != nil {
 		return err
 	}
+	for _, p := range chosen {
+		if !slices.ContainsFunc(b.Mounts, func(m Mount) bool { return m.Part == p }) {
+			return fmt.Errorf("--partition: %s has neither a root file system nor one for /usr", p.Name())
+		}
+	}
 	if root.Why != nil {
 		return fmt.Errorf("root file system on %s: %w", root.Part.Name(), root.Why)
 	}
@@ -133,6 +145,12 @@ func (b *Base) open(opts Options) (err error) {
 // Close gives back what looking at the base took.
 func (b *Base) Close() error {
 	var errs []error
+	for _, c := range b.kernel {
+		errs = append(errs, c.Close())
+	}
+	if b.raw != nil {
+		errs = append(errs, b.raw.Close())
+	}
 	for _, l := range b.logs {
 		errs = append(errs, l.Close())
 	}
@@ -181,13 +199,16 @@ func listParts(parts []*Part) string {
 	return strings.Join(names, ", ")
 }
 
-// mount opens the file system of a partition. That it can be read or changed
-// only in part is in the result; the error is that of reading the disk.
-func (b *Base) mount(dir string, p *Part) Mount {
-	m := Mount{Dir: dir, Part: p}
+// mount opens the file system of a partition, or a subvolume of it. What cannot
+// be read or changed is in the result.
+func (b *Base) mount(dir string, p *Part, subvolume string) Mount {
+	m := Mount{Dir: dir, Part: p, Subvolume: subvolume}
 	if why := p.Content.Kind.Reason(); why != "" {
 		m.Why = fmt.Errorf("%s %s: %w", p.Name(), why, fault.ErrUnsupported)
 		return m
+	}
+	if p.hash == nil && slices.Contains(mounted.Kinds(), string(p.Content.Kind)) {
+		return b.mountByKernel(m)
 	}
 	if p.hash == nil {
 		scratch := redo.Scratch(section(b.disk, p), p.Span.Length)
@@ -213,7 +234,11 @@ func (b *Base) mount(dir string, p *Part) Mount {
 func (b *Base) findRoot(chosen []*Part) (Mount, error) {
 	var roots []Mount
 	for _, p := range b.Parts {
-		if m := b.mount("/", p); m.isRoot() {
+		m := b.mount("/", p, "")
+		if name, ok := m.rootSubvolume(); ok {
+			m = b.mount("/", p, name)
+		}
+		if m.isRoot() {
 			roots = append(roots, m)
 		}
 	}
@@ -265,8 +290,9 @@ func onlyTyped(roots []Mount) (found *Mount) {
 // isRoot reports whether the file system is that of a root.
 func (m Mount) isRoot() bool {
 	if m.FS == nil {
-		// What cannot be seen counts by its type, so that the reason is told.
-		return m.Part.Type.Designator == dps.Root
+		// What cannot be seen counts by its type, so that the reason is told; but
+		// not a partition that waits for its first content.
+		return m.Part.Type.Designator == dps.Root && m.Part.Content.Kind != ""
 	}
 	return isDir(m.FS, "etc") && isDir(m.FS, "usr")
 }
@@ -283,7 +309,12 @@ func (b *Base) noRoot() error {
 		switch kind := p.Content.Kind; {
 		case kind.Reason() != "" && kind != probe.Verity:
 			hidden = append(hidden, p.Name()+" "+kind.Reason())
-		case kind == probe.XFS || kind == probe.Btrfs || kind == probe.F2FS || kind == probe.Bcachefs:
+		case slices.Contains(mounted.Kinds(), string(kind)):
+			m := b.mount("/", p, "")
+			if m.Why != nil {
+				hidden = append(hidden, m.Why.Error())
+			}
+		case kind == probe.F2FS || kind == probe.Bcachefs:
 			hidden = append(hidden, p.Name()+" has a file system of type "+string(kind)+", which sextant cannot change")
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"sextant/internal/fstab"
@@ -69,7 +71,7 @@ func (p *Plan) images() (list []preflight.Image, closeAll func(), err error) {
 	for _, e := range p.Edits {
 		last[e.Path] = e.Node
 	}
-	for _, at := range sortedKeys(last) {
+	for _, at := range slices.Sorted(maps.Keys(last)) {
 		node := last[at]
 		if _, ok := preflight.ClassOf(at); !ok || node == nil || !node.Mode.IsRegular() || node.Content == nil {
 			continue

@@ -66,7 +66,7 @@ func (p *planner) sourceFile(name string) (*tree.Inode, error) {
 	if !found.Mode.IsRegular() {
 		return nil, fmt.Errorf("%s is a %s, not a file", name, found.Mode.Kind())
 	}
-	content, err := newSparse(found.Content)
+	content, err := p.zeros.sparse(found.Content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

@@ -69,12 +69,14 @@ func TestLayouts(t *testing.T) {
 		{"by PARTUUID", []part{root, root}, []string{"04030201-0000-0000-0000-000000000000"}, ""},
 		{"A and B without type", []part{{role: dps.LinuxGeneric, files: minimal(nil)}, {role: dps.LinuxGeneric, files: minimal(nil)}}, nil, "2 root file systems: partition 1, partition 2"},
 		{"B is not to be mounted", []part{root, {role: dps.Root, attrs: gpt.NoAuto, files: minimal(nil)}}, nil, "/ 1 ext4"},
+		{"B is empty", []part{root, {role: dps.Root, name: "_empty", make: "true"}}, nil, "/ 1 ext4"},
+		{"chosen in vain", []part{root, {role: dps.LinuxGeneric, name: "data"}}, []string{"data"}, "--partition: partition 2 (data) has neither a root file system nor one for /usr"},
 		{"no such partition", []part{root}, []string{"7"}, `no partition "7": the image has partition 1 (root-x86-64)`},
 		{"two /usr", []part{{role: dps.Usr}, {role: dps.Usr}, root}, nil, "2 file systems for /usr: partition 1 (usr-x86-64), partition 2 (usr-x86-64)"},
 		{"second /usr", []part{{role: dps.Usr}, {role: dps.Usr}, root}, []string{"2"}, "/ 3 ext4\n/usr 2 ext4"},
 		{"LUKS", []part{{role: dps.Root, make: raw(`LUKS\272\276\000\002`)}}, nil, "partition 1 (root-x86-64) is encrypted (crypto_LUKS): unsupported"},
 		{"LVM", []part{{role: dps.LinuxGeneric, make: raw(`LABELONE................LVM2 001`)}}, nil, "no root file system that can be seen: partition 1 is a physical volume of LVM: unsupported"},
-		{"btrfs", []part{{role: dps.LinuxGeneric, size: 128, make: `mkfs.btrfs -q "$1"`}}, nil, "partition 1 has a file system of type btrfs"},
+		{"btrfs", []part{{role: dps.LinuxGeneric, size: 128, make: `mkfs.btrfs -q "$1"`}}, nil, "no root file system that can be seen: partition 1: "},
 		{"nothing", []part{{role: dps.LinuxGeneric, make: "true"}}, nil, "no partition has a root file system"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

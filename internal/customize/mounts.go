@@ -48,11 +48,8 @@ func (b *Base) mountFstab() error {
 		if p == nil || p.Content.Kind == probe.Swap || b.mounted(e.Target) {
 			continue
 		}
-		m := b.mount(e.Target, p)
-		if subvolume, ok := e.Option("subvol"); ok && m.Why == nil {
-			m.FS, m.Why = nil, fmt.Errorf("%s is mounted by its subvolume %s", p.Name(), subvolume)
-		}
-		b.Mounts = append(b.Mounts, m)
+		subvolume, _ := e.Option("subvol")
+		b.Mounts = append(b.Mounts, b.mount(e.Target, p, subvolume))
 	}
 	return nil
 }
@@ -175,7 +172,7 @@ func (b *Base) mountByType(chosen []*Part) error {
 			if b.mounted(dir) || b.inFstab(dir) || !b.emptyDir(dir) {
 				continue
 			}
-			b.Mounts = append(b.Mounts, b.mount(dir, p))
+			b.Mounts = append(b.Mounts, b.mount(dir, p, ""))
 			break
 		}
 	}

@@ -63,6 +63,7 @@ type planner struct {
 	system   system
 	rules    map[string]dirRule
 	labels   *selinux.Contexts // nil without SELinux
+	zeros    scanner
 	notes    []string
 	warnings []string
 

@@ -23,15 +23,20 @@ type sparse struct {
 // Extents returns what is not zero, in whole blocks.
 func (s sparse) Extents() []span.Span { return s.data }
 
-// newSparse reads a content to find its zeros.
-func newSparse(c tree.Content) (tree.Content, error) {
+// scanner finds zeros, with one buffer for all files.
+type scanner struct{ buf []byte }
+
+// sparse reads a content to find its zeros.
+func (z *scanner) sparse(c tree.Content) (tree.Content, error) {
 	r, err := c.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	s := sparse{Content: c}
-	buf := make([]byte, 1<<20)
+	if z.buf == nil {
+		z.buf = make([]byte, 1<<20)
+	}
+	s, buf := sparse{Content: c}, z.buf
 	for _, e := range c.Extents() {
 		// Blocks count from the beginning of the file.
 		for at := e.Offset &^ (zeroBlock - 1); at < e.End(); at += int64(len(buf)) {

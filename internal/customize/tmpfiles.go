@@ -1,8 +1,8 @@
 package customize
 
 import (
-	"cmp"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -44,7 +44,7 @@ func readDirRules(root *sysroot.Root) (map[string]dirRule, error) {
 	}
 	rules := map[string]dirRule{}
 	ids := readIDs(root)
-	for _, name := range sortedKeys(files) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		text, err := root.ReadFile(files[name])
 		if err != nil {
 			continue // a mask, or a link that leads nowhere
@@ -57,15 +57,6 @@ func readDirRules(root *sysroot.Root) (map[string]dirRule, error) {
 		}
 	}
 	return rules, nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(a, b) })
-	return keys
 }
 
 // ids maps the names of users and groups of the base to their numbers.

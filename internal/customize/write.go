@@ -43,7 +43,14 @@ func (p *Plan) Write(ctx context.Context, to Output) error {
 	if to.Format == "" {
 		to.Format = p.Base.file.Format
 	}
-	out, err := disk.Create(to.Path, to.Format, p.Base.Size, disk.Options{Time: p.Base.now, SectorSize: p.Base.SectorSize})
+	if p.needsKernel() && to.Format != disk.Raw {
+		return p.writeStaged(ctx, to)
+	}
+	return p.writeDisk(ctx, to)
+}
+
+func (p *Plan) writeDisk(ctx context.Context, to Output) error {
+	out, err := p.create(to)
 	if err != nil {
 		return err
 	}
@@ -54,7 +61,16 @@ func (p *Plan) Write(ctx context.Context, to Output) error {
 	if err := p.Apply(ctx, out); err != nil {
 		return err
 	}
+	if p.needsKernel() {
+		if err := p.applyByKernel(ctx, out.File()); err != nil {
+			return err
+		}
+	}
 	return out.Commit()
+}
+
+func (p *Plan) create(to Output) (*disk.Output, error) {
+	return disk.Create(to.Path, to.Format, p.Base.Size, disk.Options{Time: p.Base.now, SectorSize: p.Base.SectorSize})
 }
 
 // logName is the file beside a base in which changes in place wait.
@@ -62,13 +78,13 @@ func logName(path string) string { return path + ".sextant-redo" }
 
 // WriteInPlace changes the base itself. What changes in a raw image is written
 // to a file beside it first; once that is complete, the change counts: a program
-// that is killed after that leaves the file for Recover. Other formats are
-// written anew, and take the place of the old file.
+// that is killed after that leaves the file for Recover. Other formats, and what
+// the kernel changes, are written anew, and take the place of the old file.
 func (p *Plan) WriteInPlace(ctx context.Context) error {
 	switch {
 	case p.Base.tree != nil:
 		return p.writeTree(ctx, p.Base.path, true)
-	case p.Base.file.Format != disk.Raw:
+	case p.Base.file.Format != disk.Raw || p.needsKernel():
 		return p.Write(ctx, Output{Path: p.Base.path})
 	}
 	image, err := os.OpenFile(p.Base.path, os.O_RDWR, 0)

@@ -105,6 +105,14 @@ func (o *Output) create() (err error) {
 // Size returns the bytes of the disk.
 func (o *Output) Size() int64 { return o.size }
 
+// File returns the file of a raw disk, whose bytes are the disk's.
+func (o *Output) File() *os.File {
+	if o.Format != Raw {
+		panic("internal error: a " + string(o.Format) + " is no file with the bytes of the disk")
+	}
+	return o.file.File
+}
+
 // WriteAt is io.WriterAt's.
 func (o *Output) WriteAt(p []byte, offset int64) (int, error) {
 	if o.Format != Raw && o.Format != QCOW2 { // they have no ids

@@ -146,8 +146,16 @@ func (x *extraction) finishDir(at string) (err error) {
 
 // SetAttributes gives what is at name in the directory root the owner, mode,
 // time and extended attributes of node, and takes those of others away. It
-// returns what could not be kept. A symbolic link at name is not followed.
+// returns what could not be kept. A symbolic link at name is not followed, and
+// what is of another type than node is left alone, with an error.
 func SetAttributes(root *os.Root, name string, node *tree.Inode, opts Options) ([]LeftOut, error) {
+	state, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if there := tree.ModeOf(state.Mode()); there.Type() != node.Mode.Type() {
+		return nil, fmt.Errorf("%s is a %s, not a %s: %w", name, there.Kind(), node.Mode.Kind(), fs.ErrInvalid)
+	}
 	dir, err := openPlace(root, path.Dir(name))
 	if err != nil {
 		return nil, err

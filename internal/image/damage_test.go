@@ -95,9 +95,8 @@ func each(n int64, do func(i int64)) {
 }
 
 // TestEveryByte changes every byte of a small signed image, one after the
-// other. Each change is reported at least as a warning, but for bytes that
-// mean nothing to anyone. With -short it
-// leaves out most of the zeros.
+// other. Each change is reported at least as a warning, but for bytes that mean
+// nothing to anyone. With -short it leaves out most of the zeros.
 func TestEveryByte(t *testing.T) {
 	signer := disk.Generate(t, keys.ECDSAP256, "signer")
 	m := disk.Recipe{Signature: disk.SignedBy(t, signer), Tail: 512}.Make(t)

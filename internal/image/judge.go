@@ -12,7 +12,7 @@ import (
 // policy, each without the hash tree and the signature that the policy passes
 // over. It wraps fault.ErrUntrusted where the policy refuses the image.
 func (m *Image) Allowed(p policy.Policy, systemd int) ([]Volume, error) {
-	if m.Dir {
+	if len(m.Volumes()) == 0 {
 		return nil, nil
 	}
 	if m.Table == nil {

@@ -9,7 +9,8 @@ import (
 )
 
 // Names calls see for every name in Tree but the root's, in the order of
-// tree.Walk, with its file type; dir ends in a slash. Where the file system allows it, that is much faster than Tree.
+// tree.Walk, with its file type; dir ends in a slash. Where the file system
+// allows it, that is much faster than Tree.
 func (m *Image) Names(see func(dir, name string, kind tree.Mode) error) error {
 	if volumes := m.Volumes(); len(volumes) == 1 && volumes[0].Data.Type.Designator != dps.Usr {
 		fsys, _, err := m.FileSystem(volumes[0].Data)

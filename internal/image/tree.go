@@ -12,8 +12,8 @@ import (
 )
 
 // Tree returns the files of the image as systemd mounts them: those of the root
-// partition, with the usr partition at /usr; or those of the directory. Contents are read from the image,
-// which must stay open.
+// partition, with the usr partition at /usr; or those of the directory. Contents
+// are read from the image, which must stay open.
 func (m *Image) Tree() (*tree.Tree, error) {
 	if m.Dir {
 		return source.Directory(context.Background(), m.Path, source.Options{Xattrs: source.XattrsAll})

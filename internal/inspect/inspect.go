@@ -34,7 +34,18 @@ type Inspection struct {
 	Free         []Range  `json:"free"`
 	Problems     []string `json:"problems"` // of the table
 	Volumes      []Volume `json:"volumes"`
+	Beside       *Beside  `json:"beside,omitempty"`
 	Files        *Files   `json:"files,omitempty"`
+}
+
+// Beside is what files beside the image, and its extended attributes, say about
+// its protection. Files are named without their directory.
+type Beside struct {
+	RootHash  string   `json:"rootHash,omitempty"`
+	From      string   `json:"rootHashFrom,omitempty"` // a file or an extended attribute
+	Tree      string   `json:"hashTree,omitempty"`
+	Signature string   `json:"signature,omitempty"`
+	Ignored   []string `json:"ignored,omitempty"` // names that systemd does not look for
 }
 
 // Range is a range of bytes.
@@ -85,6 +96,7 @@ func Image(m *image.Image, withFiles bool) (*Inspection, error) {
 	if err := i.addVolumes(m); err != nil {
 		return nil, err
 	}
+	i.Beside = newBeside(m.Beside)
 	if err := i.addMetadata(m); err != nil {
 		return nil, err
 	}
@@ -135,6 +147,26 @@ func (i *Inspection) addVolumes(m *image.Image) error {
 		}
 	}
 	return nil
+}
+
+// newBeside returns nil if nothing lies beside the image.
+func newBeside(s image.Sidecar) *Beside {
+	b := &Beside{RootHash: s.RootHash, From: base(s.From), Tree: base(s.Tree), Signature: base(s.Signature)}
+	for _, path := range s.Ignored {
+		b.Ignored = append(b.Ignored, base(path))
+	}
+	if b.From == "" && b.Tree == "" && b.Signature == "" && b.Ignored == nil {
+		return nil
+	}
+	return b
+}
+
+// base is filepath.Base, but "" of "".
+func base(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Base(path)
 }
 
 // addMounts lists what systemd makes of the volumes and their protection.

@@ -219,3 +219,18 @@ func TestMap(t *testing.T) {
 		t.Errorf("Map of 200 partitions is no box:\n%s", many.Map(40))
 	}
 }
+
+// TestBeside has a root hash and a hash tree beside a bare file system, one of
+// them with a name that systemd does not look for.
+func TestBeside(t *testing.T) {
+	path := file(t, "tool.raw", fileSystem(t, imagetest.NewBuilder().Tree))
+	for suffix, text := range map[string]string{".roothash": "00ff\n", ".roothash.p7s": "x", ".raw.verity": ""} {
+		if err := os.WriteFile(strings.TrimSuffix(path, ".raw")+suffix, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := &inspect.Beside{RootHash: "00ff", From: "tool.roothash", Signature: "tool.roothash.p7s", Ignored: []string{"tool.raw.verity"}}
+	if diff := cmp.Diff(want, look(t, path).Beside); diff != "" {
+		t.Errorf("beside (-want +got):\n%s", diff)
+	}
+}

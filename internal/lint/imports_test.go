@@ -24,6 +24,7 @@ var layers = []layer{
 	{"internal/tree", []string{"internal/span", "internal/symlink"}, "words"},
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
+	{"internal/hexdump", nil, "words"},
 	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
 	{"internal/pages", nil, "knows bytes only"},
 	{"internal/disk", []string{
@@ -70,7 +71,7 @@ var layers = []layer{
 	{"internal/sysroot", []string{"internal/tree", "internal/symlink", "internal/span"}, "shows trees, changes nothing"},
 	{"internal/redo", []string{"internal/fault"}, "knows files only"},
 	{"internal/customize", []string{
-		"internal/prism", "internal/sysroot", "internal/fstab", "internal/probe", "internal/redo", "internal/disk", "internal/roottree", "internal/unit", "internal/selinux",
+		"internal/prism", "internal/sysroot", "internal/fstab", "internal/probe", "internal/redo", "internal/disk", "internal/roottree", "internal/mounted", "internal/unit", "internal/selinux",
 		"internal/preflight", "internal/report", "internal/image", "internal/extension", "internal/source", "internal/dps",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault",
 	}, "knows bases, not users"},

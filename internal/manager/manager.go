@@ -26,21 +26,24 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
+// Private is the D-Bus address of the manager's own socket.
+const Private = "unix:path=/run/systemd/private"
+
 const (
-	address = "unix:path=/run/systemd/private"
-	name    = "org.freedesktop.systemd1"
-	object  = "/org/freedesktop/systemd1"
-	iface   = "org.freedesktop.systemd1.Manager"
+	name   = "org.freedesktop.systemd1"
+	object = "/org/freedesktop/systemd1"
+	iface  = "org.freedesktop.systemd1.Manager"
 
 	noSuchUnit = "org.freedesktop.systemd1.NoSuchUnit"
 	loadFailed = "org.freedesktop.systemd1.LoadFailed"
 )
 
-// How long the manager may take: for a call; to read its units, as systemctl
-// waits; and for one job.
+// How long the manager may take: to answer at all, before it is asked again; for
+// a call; to read its units; and for one job.
 const (
+	firstPatience  = 100 * time.Millisecond
 	callPatience   = 25 * time.Second
-	reloadPatience = 3 * time.Minute
+	reloadPatience = 5 * time.Minute
 	jobPatience    = 5 * time.Minute
 )
 
@@ -54,22 +57,25 @@ type Wanted struct {
 	InUnit bool
 }
 
-// Apply asks the service manager for what is wanted. An error says that the
+// Apply asks the service manager at the address for what is wanted. An error says that the
 // manager could not be reached or did not reload; what goes wrong with a single
 // unit is a warning.
-func Apply(ctx context.Context, w Wanted, warn func(string)) error {
+func Apply(ctx context.Context, address string, w Wanted, warn func(string)) error {
 	if !w.Reload && len(w.Restart) == 0 && len(w.ReloadOrRestart) == 0 {
 		return nil
 	}
-	m, err := connect()
+	m, err := connect(address)
 	if err != nil {
-		return fmt.Errorf("Failed to get D-Bus connection: %w", err)
+		return fmt.Errorf("connect to the service manager: %w", err)
 	}
 	defer m.conn.Close()
 	m.warn = warn
+	if err := m.greet(ctx); err != nil {
+		return fmt.Errorf("greet the service manager: %w", err)
+	}
 	if w.Reload {
 		if err := m.reload(ctx); err != nil {
-			return fmt.Errorf("Failed to reload service manager: %w", err)
+			return fmt.Errorf("reload the service manager: %w", err)
 		}
 	}
 	m.wait = !w.InUnit || m.started(ctx)
@@ -91,7 +97,7 @@ type manager struct {
 	warn    func(string)
 }
 
-func connect() (*manager, error) {
+func connect(address string) (*manager, error) {
 	conn, err := dbus.Dial(address)
 	if err != nil {
 		return nil, err
@@ -104,6 +110,27 @@ func connect() (*manager, error) {
 	signals := make(chan *dbus.Signal, 1024)
 	conn.Signal(signals)
 	return &manager{conn: conn, object: conn.Object(name, object), signals: signals}, nil
+}
+
+// greet waits until the manager answers. A call that arrives in one piece with the
+// end of the authentication lies in the manager's buffer until more arrives
+// (sd-bus wakes up for its socket, not for its buffer), so it gets more and more.
+func (m *manager) greet(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, callPatience)
+	defer stop()
+	for patience := firstPatience; ; patience *= 2 {
+		err := m.ping(ctx, patience)
+		var answer dbus.Error
+		if err == nil || errors.As(err, &answer) || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (m *manager) ping(ctx context.Context, patience time.Duration) error {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	return m.object.CallWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0).Err
 }
 
 func (m *manager) call(ctx context.Context, patience time.Duration, method string, args ...any) *dbus.Call {
@@ -130,7 +157,7 @@ func (m *manager) started(ctx context.Context) bool {
 func (m *manager) each(ctx context.Context, units []string, method string) {
 	for _, unit := range units {
 		if err := m.unit(ctx, unit, method); err != nil {
-			m.warn(fmt.Sprintf("Failed to %s unit '%s': %v", method, unit, err))
+			m.warn(fmt.Sprintf("%s %s: %v", method, unit, err))
 		}
 	}
 }

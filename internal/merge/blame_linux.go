@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 
 	"sextant/internal/linux/mount"
@@ -22,11 +21,11 @@ func (r *run) blame(s *site, cause error) error {
 	if !errors.Is(cause, syscall.EINVAL) && !errors.Is(cause, syscall.ELOOP) {
 		return cause
 	}
-	a, b := filepath.Join(workspace, "a"), filepath.Join(workspace, "b")
-	if err := errors.Join(r.k.mkdir(a, 0o700), r.k.mkdir(b, 0o700)); err != nil {
+	a, b, c := filepath.Join(workspace, "a"), filepath.Join(workspace, "b"), filepath.Join(workspace, "c")
+	if err := errors.Join(r.k.mkdir(a, 0o700), r.k.mkdir(b, 0o700), r.k.mkdir(c, 0o700)); err != nil {
 		return errors.Join(cause, err)
 	}
-	if tryLayers(a, b) != nil {
+	if tryLayers(a, c) != nil {
 		return cause
 	}
 	host := []string{a}
@@ -57,17 +56,12 @@ func (r *run) blame(s *site, cause error) error {
 
 // tryLayers mounts an overlay of some directories where nobody sees it.
 func tryLayers(dirs ...string) error {
-	options := []mount.Option{{Key: "ro", Flag: true}}
-	escaped := make([]string, len(dirs))
-	for i, dir := range dirs {
-		escaped[i] = mount.Escape(dir)
-	}
-	options = append(options, mount.Option{Key: "lowerdir", Value: strings.Join(escaped, ":")})
-	tree, err := mount.New("overlay", "probe", options, mount.ReadOnly)
-	if err != nil {
+	target := filepath.Join(workspace, "b")
+	o := overlayMount{lower: dirs}
+	if err := mount.Classic("probe", target, "overlay", mount.ReadOnly, o.data(dirs, nil)); err != nil {
 		return err
 	}
-	return tree.Close()
+	return mount.Detach(target)
 }
 
 // startAgain clears away what was built, and copies the mounts of others anew:

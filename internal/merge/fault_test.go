@@ -32,6 +32,7 @@ func faultWorld(t *testing.T) {
 	}
 	mountTmpfs(t, "/usr/local", "outer")
 	mountTmpfs(t, "/usr/local/in/ner", "inner")
+	mountTmpfs(t, "/opt/data", "data")
 	// An overlay on a new upper directory has one more option.
 	o := options(t)
 	o.Mutable = merge.MutableYes
@@ -80,7 +81,15 @@ func acts() []act {
 	return []act{
 		{"merge", func(*testing.T) {}, "", doMerge},
 		{"refresh", merged, "", doRefresh},
-		{"unmerge", merged, "", doUnmerge},
+		{"refresh without opt", func(t *testing.T) {
+			os.Rename("/var/lib/extensions/a/away", "/var/lib/extensions/a/opt")
+			merged(t)
+			os.Rename("/var/lib/extensions/a/opt", "/var/lib/extensions/a/away")
+		}, "", doRefresh},
+		{"unmerge", func(t *testing.T) {
+			os.Rename("/var/lib/extensions/a/away", "/var/lib/extensions/a/opt")
+			merged(t)
+		}, "", doUnmerge},
 		{"merge mutable", func(*testing.T) {}, merge.MutableYes, doMerge},
 		{"refresh mutable", mutable, merge.MutableYes, doRefresh},
 		{"unmerge mutable", mutable, merge.MutableYes, doUnmerge},

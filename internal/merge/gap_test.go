@@ -3,12 +3,8 @@
 package merge_test
 
 import (
-	"bufio"
-	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"testing"
 	gotime "time"
@@ -16,9 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sextant/internal/merge"
-	"sextant/internal/testenv"
-	"sextant/internal/vmtest"
-	"sextant/internal/vmtest/rootfs"
 )
 
 // watched are files of the host, of two extensions and of a mount of others.
@@ -163,55 +156,6 @@ func TestGapWithUpper(t *testing.T) {
 func long() bool {
 	_, err := os.Stat("/images/long")
 	return err == nil || os.Getenv("SEXTANT_TEST_LONG") != ""
-}
-
-// inKernels runs a test that needs no systemd on the kernels of the releases.
-func inKernels(t *testing.T, name string, releases ...rootfs.Release) {
-	t.Helper()
-	for _, release := range releases {
-		t.Run(release.String(), func(t *testing.T) {
-			t.Parallel()
-			vm := vmtest.New(t, release)
-			vm.Modules("dm-verity", "erofs", "overlay", "loop")
-			vm.WriteFile("/images/tests", []byte(name), 0o644)
-			if long() {
-				vm.WriteFile("/images/long", nil, 0o644)
-				vm.Timeout = gotime.Hour
-			}
-			t.Log(vm.RunTest("TestThoseInGuest").Stdout)
-		})
-	}
-}
-
-// TestThoseInGuest runs the tests that the host asks for, each in its world.
-func TestThoseInGuest(t *testing.T) {
-	vmtest.SkipOnHost(t)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, "-test.v", "-test.run="+read("/images/tests"))
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for lines := bufio.NewScanner(pipe); lines.Scan(); {
-		fmt.Println(lines.Text())
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestOnKernels runs what matters of the kernel on 6.1, 6.12 and 7.2.
-func TestOnKernels(t *testing.T) {
-	testenv.RequireRoot(t)
-	tests := "^(" + strings.Join([]string{"TestMergeDirectories", "TestSubmounts", "TestNoGap", "TestGapWithUpper"}, "|") + ")$"
-	inKernels(t, tests, rootfs.Trixie(), rootfs.Sid())
-	inKernels(t, strings.Replace(tests, "TestNoGap", "TestClassicGap", 1), rootfs.Bookworm())
 }
 
 // TestClassicGap measures the gap of a kernel that cannot mount beneath.

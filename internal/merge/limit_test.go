@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sextant/internal/extension"
+	"sextant/internal/imagetest"
+	"sextant/internal/imagetest/disk"
 	"sextant/internal/merge"
 )
 
@@ -80,11 +82,20 @@ func TestDamage(t *testing.T) {
 	if err := os.Mkdir("/var/lib/extensions/mask", 0o755); err != nil {
 		t.Fatal(err)
 	}
+	for name, bytes := range badImages(t) {
+		write(t, "/var/lib/extensions", map[string]string{name + ".raw": string(bytes)})
+	}
+	if err := os.Symlink("loop", "/var/lib/extensions/loop"); err != nil {
+		t.Fatal(err)
+	}
 	r, err := merge.Merge(t.Context(), options(t))
 	must(t, r, err)
 	wanted := []string{
-		"empty: left-out table", "good: merged release", "inside: merged release", "mask: ignored release", "misnamed: ignored release",
-		"noise: left-out table", "os-release: left-out os-release", "other: ignored release", "usr-file: left-out hierarchy",
+		"empty: left-out table", "good: merged release", "inside: merged release", "loop: left-out file", "mask: ignored release",
+		"misnamed: ignored release", "noise: left-out table", "os-release: left-out os-release", "other: ignored release",
+		"raw-broken-file-system: left-out mount", "raw-broken-table: left-out table", "raw-good: merged release", "raw-no-file-system: left-out table",
+		"raw-no-partition: left-out table", "raw-no-release: left-out release", "raw-os-release: left-out os-release", "raw-other: ignored release",
+		"raw-short: left-out table", "usr-file: left-out hierarchy",
 	}
 	if got := verdicts(r); !slices.Equal(got, wanted) {
 		t.Errorf("decisions %q, want %q", got, wanted)
@@ -92,6 +103,52 @@ func TestDamage(t *testing.T) {
 	want(t, "/usr/bin/good", "good")
 	want(t, "/opt/good", "good")
 	want(t, "/usr/bin/bad", "<none>")
+}
+
+// badImages are images that are damaged or do not fit, and a good one.
+func badImages(t *testing.T) map[string][]byte {
+	t.Helper()
+	make := func(files imagetest.Builder) disk.Disk {
+		return disk.Recipe{Files: files.Tree, NoHash: true}.Make(t)
+	}
+	with := func(path, text string) imagetest.Builder {
+		b := content("raw-os-release", "/usr")
+		b.File(path, 0o644, text)
+		return b
+	}
+	other := imagetest.NewBuilder()
+	other.File("/usr/lib/extension-release.d/extension-release.raw-other", 0o644, "ID=fedora\n")
+	nothing := imagetest.NewBuilder()
+	nothing.File("/usr/bin/bad", 0o755, "bad")
+	images := map[string][]byte{
+		"raw-good":       make(content("raw-good", "/usr")).Bytes,
+		"raw-os-release": make(with("/usr/lib/os-release", "ID=other\n")).Bytes,
+		"raw-other":      make(other).Bytes,
+		"raw-no-release": make(nothing).Bytes,
+	}
+	damage := func(name string, at func(d disk.Disk) (from, to int64)) {
+		d := make(content(name, "/usr"))
+		from, to := at(d)
+		clear(d.Bytes[from:to])
+		images[name] = d.Bytes
+	}
+	damage("raw-broken-table", func(d disk.Disk) (int64, int64) {
+		clear(d.Bytes[len(d.Bytes)-33*512:]) // the copy
+		return 512, 40 * 512
+	})
+	damage("raw-no-file-system", func(d disk.Disk) (int64, int64) { return d.Part(1) })
+	damage("raw-broken-file-system", func(d disk.Disk) (int64, int64) {
+		from, to := d.Part(1)
+		return from + 1024 + 4, to
+	})
+	short := make(content("raw-short", "/usr"))
+	from, _ := short.Part(1)
+	images["raw-short"] = short.Bytes[:from+512]
+	none := make(content("raw-no-partition", "/usr"))
+	clear(none.Bytes[2*512 : 34*512])
+	disk.Reseal(none.Bytes, 512, 1024)
+	images["raw-no-partition"] = none.Bytes
+	return images
 }
 
 // TestInside leaves out an extension that lies in the hierarchy it is for.

@@ -136,12 +136,14 @@ const (
 type Outcome string
 
 // The outcomes. Nothing means that there is nothing to merge, and what was
-// merged is gone; Skipped that what is merged is what would be merged.
+// merged is gone; Skipped that what is merged is what would be merged. Failed is
+// for callers that hand a report on together with an error.
 const (
 	Done          Outcome = "done"
 	Nothing       Outcome = "nothing"
 	Skipped       Outcome = "skipped"
 	AlreadyMerged Outcome = "already-merged"
+	Failed        Outcome = "failed"
 )
 
 // Verdict says what becomes of a candidate.

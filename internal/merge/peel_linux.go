@@ -131,12 +131,15 @@ func (r *run) restore(place, target string) error {
 		return err
 	}
 	if !there {
-		tree, err := r.clonePrivate(place)
+		err := must(func() error {
+			tree, err := r.clonePrivate(place)
+			if err != nil {
+				return err
+			}
+			defer tree.Close()
+			return r.attachAt(tree, "/", target)
+		})
 		if err != nil {
-			return err
-		}
-		defer tree.Close()
-		if err := must(func() error { return r.attachAt(tree, "/", target) }); err != nil {
 			return err
 		}
 	}

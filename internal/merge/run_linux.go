@@ -185,6 +185,9 @@ func (r *run) prepare() (err error) {
 			return err
 		}
 	}
+	if err := r.notePropagation(); err != nil {
+		return err
+	}
 	if r.candidates, err = r.opts.Images(); err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sextant/internal/discover"
 	"sextant/internal/extension"
 	"sextant/internal/imagetest/disk"
@@ -189,4 +191,31 @@ func TestUnits(t *testing.T) {
 	if must(t, r, err).Units.Reload {
 		t.Errorf("units although nobody asks: %+v", r.Units)
 	}
+}
+
+// TestPrivate merges where mounts are private: systemd's merge vanishes there.
+func TestPrivate(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a"})
+	mountTmpfs(t, "/usr/local", "outer")
+	opts := options(t)
+	opts.AlwaysRefresh = true
+	for range 2 {
+		r, err := merge.Refresh(t.Context(), opts)
+		must(t, r, err)
+		want(t, "/usr/bin/a", "a")
+		want(t, "/usr/local/outer", "outer")
+		if len(r.Notices) != 2 || !strings.Contains(r.Notices[0], "only what runs in this one") {
+			t.Errorf("notices: %q", r.Notices)
+		}
+	}
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "/usr/local/outer", "outer")
 }

@@ -127,10 +127,18 @@ func (r *run) swapIn(s *site) error {
 	return nil
 }
 
-// holdSubmounts opens the mounts of others that the new overlay has copies of.
+// holdSubmounts opens the mounts of others that the new overlay has copies of, as
+// far as they are there.
 func (r *run) holdSubmounts(s *site) (list []*os.File, err error) {
 	for _, m := range s.submounts {
-		f, err := mount.Hold(m.Point)
+		point, err := mount.IsPoint(m.Point)
+		if missing(err) || err == nil && !point {
+			continue
+		}
+		var f *os.File
+		if err == nil {
+			f, err = mount.Hold(m.Point)
+		}
 		if err != nil {
 			closeAll(list)
 			return nil, err
@@ -229,13 +237,39 @@ func (r *run) swapOut(s *site) error {
 	if err != nil {
 		return err
 	}
+	r.later(func() error { return r.putBack(s, old) })
 	if err := r.peel(s.real); err != nil {
 		return err
 	}
-	r.later(func() error { return r.k.attach(old, s.real) })
 	r.done = append(r.done, func() error { return r.removeWork(s.status) })
 	r.unmerged(s)
 	return nil
+}
+
+// putBack puts an old overlay back if it is gone, with the copies of the mounts
+// of others that are on it.
+func (r *run) putBack(s *site, old *os.File) error {
+	ours, err := hierarchy.Ours(s.real, r.opts.Class)
+	if err != nil {
+		return err
+	}
+	if ours {
+		return r.unpark()
+	}
+	originals, err := r.holdSubmounts(s)
+	if err != nil {
+		return err
+	}
+	defer closeAll(originals)
+	if err := must(func() error { return r.k.attach(old, s.real) }); err != nil {
+		return err
+	}
+	for _, f := range originals {
+		if err := r.k.detachHeld(f); err != nil {
+			return err
+		}
+	}
+	return r.unpark()
 }
 
 // merged notes that the new overlay is in place. What the old one leaves behind

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"sextant/internal/dps"
 	"sextant/internal/imagetest"
 	"sextant/internal/imagetest/disk"
@@ -17,7 +19,6 @@ import (
 	"sextant/internal/merge"
 	"sextant/internal/policy"
 	"sextant/internal/vmtest"
-	"sextant/internal/vmtest/rootfs"
 )
 
 // content is the tree of an extension that fits everywhere, with one tool.
@@ -48,23 +49,6 @@ func signedImages(t *testing.T) (images map[string][]byte, certificate []byte) {
 	start, _ := tampered.Part(1)
 	tampered.Bytes[start+4095] ^= 1 // in the block of the superblock, which the mount reads
 	return images, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.Certificate.Raw})
-}
-
-func TestVerity(t *testing.T) {
-	images, certificate := signedImages(t)
-	for _, release := range rootfs.Releases() {
-		t.Run(release.String(), func(t *testing.T) {
-			t.Parallel()
-			vm := vmtest.New(t, release)
-			vm.Modules("dm-verity", "erofs", "overlay", "loop")
-			for name, b := range images {
-				vm.WriteFile("/images/"+name, b, 0o644)
-			}
-			vm.WriteFile("/images/ours.crt", certificate, 0o644)
-			result := vm.RunTest("TestVerityInGuest")
-			t.Log(result.Stdout)
-		})
-	}
 }
 
 func TestVerityInGuest(t *testing.T) {
@@ -123,6 +107,61 @@ func TestVerityInGuest(t *testing.T) {
 		t.Errorf("left behind:\n%s\nbefore:\n%s", after, before)
 	}
 	noDevices(t)
+	if _, err := os.Stat("/images/faults"); err != nil {
+		return
+	}
+	for _, name := range []string{"goodusr", "hashed", "plain", "stranger", "tampered"} {
+		if err := os.Remove("/var/lib/extensions/" + name + ".raw"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verityFaults(t, before)
+	verityKilled(t, before)
+}
+
+// verityFaults has each call of a merge of one signed image fail.
+func verityFaults(t *testing.T, clean string) {
+	for i, done := 0, false; !done; i++ {
+		opts := quiet(t)
+		n, name := 0, ""
+		opts.Before(func(call string) error {
+			if n++; n == i+1 {
+				name = call
+				return unix.ENOMEM
+			}
+			return nil
+		})
+		r, err := merge.Merge(t.Context(), opts)
+		done = name == ""
+		if err == nil && r.Outcome == merge.Done {
+			want(t, "/usr/bin/good", "good")
+		}
+		if _, err := merge.Unmerge(t.Context(), quiet(t)); err != nil {
+			t.Fatalf("%s failed; unmerge: %v", name, err)
+		}
+		if after := state(t); after != clean {
+			t.Fatalf("%s failed; left behind:\n%s\nbefore:\n%s", name, after, clean)
+		}
+		noDevices(t)
+	}
+}
+
+// verityKilled ends a merge of one signed image before each call.
+func verityKilled(t *testing.T, clean string) {
+	for i, alive := 0, false; !alive; i++ {
+		alive = kill(t, "merge", i, 0)
+		if r, err := merge.Refresh(t.Context(), quiet(t)); err != nil || r.Outcome == merge.Nothing {
+			t.Fatalf("killed before call %d: next run: %+v, %v", i, r, err)
+		}
+		want(t, "/usr/bin/good", "good")
+		if _, err := merge.Unmerge(t.Context(), quiet(t)); err != nil {
+			t.Fatalf("killed before call %d: unmerge: %v", i, err)
+		}
+		if after := state(t); after != clean {
+			t.Fatalf("killed before call %d: left behind:\n%s\nbefore:\n%s", i, after, clean)
+		}
+		noDevices(t)
+	}
 }
 
 // noDevices fails where a block device of an extension is left. The kernel takes

@@ -7,11 +7,12 @@
 // it ends with the process. Changes go through os.Root, so that no symbolic link
 // of the image leads out of it.
 //
-// It takes root and Linux 5.12; without them Edit is fault.ErrUnsupported, and
-// says so. Unlike the editors of formats it changes the file at once: an image
-// that was not committed is of no use, and the file must be a copy. The kernel
-// reads what the image says with all its rights: an image that somebody wants to
-// break it with can.
+// It takes root, /proc and Linux 5.12; to anybody else Edit is
+// fault.ErrUnsupported, and says so. Unlike the editors of formats it changes the
+// file at once: an image that was not committed is of no use, and the file must
+// be a copy. The kernel reads what the image says with all its rights: an image
+// that somebody wants to break it with can. Nor do the same changes give the same
+// bytes, as the kernel puts its own times and numbers in.
 //
 // A btrfs is mounted with its default subvolume, or the one that Options name.
 // As a base and its copy have the same UUID, it takes a kernel that can mount

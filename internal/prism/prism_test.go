@@ -192,6 +192,20 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// TestDocumented keeps docs/customize.md complete.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/customize.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	properties := func(v any) map[string]any { return v.(map[string]any)["properties"].(map[string]any) }
+	for key := range properties(properties(prism.Schema())["os"]) {
+		if !strings.Contains(string(text), "`os."+key) {
+			t.Errorf("docs/customize.md does not name os.%s", key)
+		}
+	}
+}
+
 // TestRefusedKeys wants each of the refused keys refused at its place, by what
 // sextant does not do, and passed over where it asks for nothing.
 func TestRefusedKeys(t *testing.T) {

@@ -242,19 +242,39 @@ func Recover(at string) (completed bool, err error) {
 		return false, err
 	}
 	defer root.Close()
-	text, err := root.ReadFile(path.Join(stageName, journalName))
+	steps, err := readJournal(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, root.RemoveAll(stageName)
 	}
 	if err != nil {
-		return false, err
-	}
-	var steps []step
-	if err := json.Unmarshal(text, &steps); err != nil {
-		return false, fmt.Errorf("journal %s: %w: %w", path.Join(stageName, journalName), err, fault.ErrCorrupt)
+		return false, fmt.Errorf("journal %s: %w", path.Join(stageName, journalName), err)
 	}
 	_, err = replay(root, steps, nothing)
 	return err == nil, err
+}
+
+// journalMax bounds the journal that Recover reads. A step has some hundred bytes.
+const journalMax = 64 << 20
+
+// readJournal reads what somebody else may have written. Whatever it says is
+// done inside the root.
+func readJournal(root *os.Root) (steps []step, err error) {
+	name := path.Join(stageName, journalName)
+	state, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !state.Mode().IsRegular() || state.Size() > journalMax {
+		return nil, fmt.Errorf("%s of %d bytes: %w", tree.ModeOf(state.Mode()).Kind(), state.Size(), fault.ErrCorrupt)
+	}
+	text, err := root.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &steps); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, fault.ErrCorrupt)
+	}
+	return steps, nil
 }
 
 // nothing is done between the steps but by tests.

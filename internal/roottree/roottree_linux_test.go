@@ -299,6 +299,32 @@ func TestNoJournal(t *testing.T) {
 	}
 }
 
+// TestHostileJournal recovers what somebody else prepared, to get at what lies
+// outside.
+func TestHostileJournal(t *testing.T) {
+	for name, journal := range map[string]string{
+		"no JSON":       `[{"path":`,
+		"up":            `[{"path":"../beyond"}]`,
+		"through link":  `[{"path":"outside/file"}]`,
+		"place outside": `[{"path":"outside/new","from":"0"}]`,
+		"from outside":  `[{"path":"etc/new","from":"../../../beyond/file"}]`,
+		"mark outside":  `[{"path":"outside","is":{"mode":16895}}]`,
+		"mark up":       `[{"path":"usr/up","is":{"mode":16895}}]`,
+		"the root":      `[{"path":"."}]`,
+	} {
+		top := root(t)
+		outside := dump(t, beyond(top))
+		must(t, os.MkdirAll(filepath.Join(top, ".sextant-customize/new/0"), 0o700), os.WriteFile(filepath.Join(top, ".sextant-customize/journal"), []byte(journal), 0o600))
+		_, err := roottree.Recover(top)
+		if name == "no JSON" && !errors.Is(err, fault.ErrCorrupt) {
+			t.Errorf("%s: Recover = %v, want ErrCorrupt", name, err)
+		}
+		if diff := cmp.Diff(outside, dump(t, beyond(top))); diff != "" {
+			t.Errorf("%s: Recover = %v, and outside:\n%s", name, err, diff)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	top := root(t)
 	e := open(t, top).Scratch(options)
@@ -405,5 +431,35 @@ func TestUser(t *testing.T) {
 	must(t, e.Put("etc/of-root", roots), e.Commit())
 	if len(e.Notices()) != 1 || !strings.Contains(e.Notices()[0], "owners of 1 files") || !strings.Contains(e.Notices()[0], "/etc/of-root") {
 		t.Errorf("Notices() = %q", e.Notices())
+	}
+}
+
+// TestRealRoot changes the root of a Debian, as a copy and as an archive.
+func TestRealRoot(t *testing.T) {
+	testenv.RequireRoot(t)
+	cache, err := os.UserCacheDir()
+	must(t, err)
+	roots, _ := filepath.Glob(filepath.Join(cache, "sextant-test", "rootfs", "trixie-*", "tree"))
+	if os.Getenv("SEXTANT_TEST_LONG") == "" || len(roots) == 0 {
+		t.Skip("LEFT OUT: needs SEXTANT_TEST_LONG, and a root file system in the cache of vmtest")
+	}
+	work := t.TempDir()
+	archive := filepath.Join(work, "root.tar.zst")
+	run(t, "tar", "-C", roots[0], "--zstd", "--xattrs", "--xattrs-include=*", "-cSf", archive, ".")
+	want := dump(t, roots[0])
+	want["/etc/hostname"], want["/etc"] = "new", "changed"
+	for _, base := range []string{roots[0], archive} {
+		out := filepath.Join(work, "out")
+		e, err := open(t, base).Into(t.Context(), out, roottree.Options{})
+		must(t, err, e.Put("etc/hostname", file("host")), e.Commit())
+		if base == archive {
+			run(t, "sh", "-c", "cd "+work+" && mv out out.tar.zst && mkdir out && tar -C out --xattrs --xattrs-include=* -xpf out.tar.zst")
+		}
+		got := dump(t, out)
+		got["/etc/hostname"], got["/etc"] = "new", "changed"
+		if diff := imagetest.Diff(got, want); len(diff) > 0 {
+			t.Errorf("%s:\n%s", base, strings.Join(diff, "\n"))
+		}
+		must(t, os.RemoveAll(out))
 	}
 }

@@ -1,7 +1,7 @@
 package settings
 
 import (
-	"errors"
+	"fmt"
 	"path"
 	"strings"
 
@@ -33,19 +33,31 @@ func variable(class extension.Class, name string) string {
 	return "SYSTEMD_" + class.Prefix() + "_" + name
 }
 
-var errHierarchies = errors.New("Invalid argument")
+// BadHierarchy is a directory of an environment variable that nothing can be
+// merged into.
+type BadHierarchy struct {
+	Class    extension.Class
+	Variable string
+	Path     string
+}
+
+// Error names the variable and the directory.
+func (b *BadHierarchy) Error() string {
+	return fmt.Sprintf("$%s: %q is no absolute and clean path below /", b.Variable, b.Path)
+}
 
 // Hierarchies returns the directories that are merged into: what the
-// environment says, or those of the class.
+// environment says, or those of the class. The error is a *BadHierarchy.
 func (e Environment) Hierarchies(class extension.Class) ([]string, error) {
-	text, ok := e.Lookup(variable(class, "HIERARCHIES"))
+	name := variable(class, "HIERARCHIES")
+	text, ok := e.Lookup(name)
 	if !ok {
 		return class.Hierarchies(), nil
 	}
 	list := strings.Split(text, ":")
 	for _, dir := range list {
 		if clean := path.Clean(dir); !path.IsAbs(dir) || clean == "/" || clean != strings.TrimRight(dir, "/") {
-			return nil, errHierarchies
+			return nil, &BadHierarchy{class, name, dir}
 		}
 	}
 	return list, nil

@@ -2,7 +2,6 @@ package stock
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -74,7 +73,7 @@ func options() []option {
 func boolean(name, value string) (bool, error) {
 	v, ok := settings.ParseBool(value)
 	if !ok {
-		return false, fmt.Errorf("Failed to parse boolean argument to '%s': %s", name, value)
+		return false, sayf("Failed to parse boolean argument to '%s': %s", name, value)
 	}
 	return v, nil
 }
@@ -113,7 +112,7 @@ func setMutable(p *program, i *invocation, value string) error {
 	}
 	mode, ok := settings.ParseMutable(value)
 	if !ok {
-		return fmt.Errorf("Failed to parse argument to --mutable=: %s", value)
+		return sayf("Failed to parse argument to --mutable=: %s", value)
 	}
 	i.mutable = &mode
 	return nil
@@ -123,13 +122,13 @@ func setPolicy(_ *program, i *invocation, value string) error {
 	found, err := policy.Parse(value)
 	switch {
 	case errors.Is(err, policy.ErrDesignator):
-		return fmt.Errorf("Unknown partition type in image policy: %s", value)
+		return sayf("Unknown partition type in image policy: %s", value)
 	case errors.Is(err, policy.ErrFlag):
-		return fmt.Errorf("Unknown partition policy flag in image policy: %s", value)
+		return sayf("Unknown partition policy flag in image policy: %s", value)
 	case errors.Is(err, policy.ErrTwice):
-		return fmt.Errorf("Duplicate rule in image policy: %s", value)
+		return sayf("Duplicate rule in image policy: %s", value)
 	case err != nil:
-		return fmt.Errorf("Failed to parse image policy: %s", value)
+		return sayf("Failed to parse image policy: %s", value)
 	}
 	i.policy = &found
 	return nil
@@ -146,7 +145,7 @@ func setFormat(_ *program, i *invocation, value string) error {
 	case "help":
 		i.print = "pretty\nshort\noff\n"
 	default:
-		return fmt.Errorf("Unknown argument to --json= switch: %s", value)
+		return sayf("Unknown argument to --json= switch: %s", value)
 	}
 	return nil
 }
@@ -225,5 +224,5 @@ func (p *program) find(name string) (option, error) {
 // complaint is an error about the command line, which the option parser prints
 // with the name of the program.
 func (p *program) complaint(format string, args ...any) error {
-	return fmt.Errorf(p.name()+": "+format, args...)
+	return sayf(p.name()+": "+format, args...)
 }

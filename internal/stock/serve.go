@@ -2,7 +2,6 @@ package stock
 
 import (
 	"context"
-	"errors"
 
 	"sextant/internal/activate"
 	"sextant/internal/discover"
@@ -110,9 +109,7 @@ func (s service) change(ctx context.Context, r activate.Request, do change) erro
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, errSaid) {
-		s.program.log.line(merge.Err, err.Error())
-	}
+	s.program.log.failure(err)
 	return number(err)
 }
 

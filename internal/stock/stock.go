@@ -3,13 +3,9 @@ package stock
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"sextant/internal/activate"
 	"sextant/internal/extension"
@@ -46,9 +42,7 @@ func Main(ctx context.Context, env Env, args []string) int {
 	p := program{Env: env, class: class, environ: env.Environ}
 	p.log = newLog(env, p.environ)
 	if err := p.run(ctx, args); err != nil {
-		if !errors.Is(err, errSaid) {
-			p.log.line(merge.Err, err.Error())
-		}
+		p.log.failure(err)
 		return 1
 	}
 	return 0
@@ -94,7 +88,7 @@ func (p *program) run(ctx context.Context, args []string) error {
 	case !ok:
 		return unknown(verb)
 	case len(i.verb) > 1 && verb != "help":
-		return errors.New("Too many arguments.")
+		return message("Too many arguments.")
 	}
 	return run(p, ctx, i, r)
 }
@@ -121,31 +115,12 @@ func verbs() map[string]verb {
 	}
 }
 
-// said returns an error in the words of strerror(3), as systemd prints it: with
-// a capital.
-func said(err error) string {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		err = path.Err
-	case errors.As(err, &link):
-		err = link.Err
-	}
-	var no syscall.Errno
-	if errors.As(err, &no) {
-		text := no.Error()
-		return strings.ToUpper(text[:1]) + text[1:]
-	}
-	return err.Error()
-}
-
 // unknown is the error for a verb that is none, with the next best.
 func unknown(name string) error {
 	if near := nearest(name); near != "" {
-		return fmt.Errorf("Unknown command verb '%s', did you mean '%s'?", name, near)
+		return sayf("Unknown command verb '%s', did you mean '%s'?", name, near)
 	}
-	return fmt.Errorf("Unknown command verb '%s'.", name)
+	return sayf("Unknown command verb '%s'.", name)
 }
 
 // nearest returns the verb that starts with name and is the shortest, else the

@@ -2,7 +2,6 @@ package stock
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -24,7 +23,7 @@ func (p *program) show(i *invocation, t table) error {
 }
 
 func (p *program) status(ctx context.Context, i *invocation, r activate.Request) error {
-	opts, err := r.Options()
+	opts, err := r.Harmless()
 	if err != nil {
 		return err
 	}
@@ -55,7 +54,7 @@ func byFirst(t table) {
 func (p *program) list(_ context.Context, i *invocation, r activate.Request) error {
 	found, _, err := discover.List(r.Root, r.Class)
 	if err != nil {
-		return fmt.Errorf("Failed to discover images: %s", said(err))
+		return sayf("Failed to discover images: %s", said(err))
 	}
 	t := table{columns: []string{"name", "type", "path", "time"}}
 	bad := false
@@ -82,7 +81,7 @@ func (p *program) list(_ context.Context, i *invocation, r activate.Request) err
 	return nil
 }
 
-var errPrivileges = errors.New("Need to be privileged.")
+const errPrivileges = message("Need to be privileged.")
 
 func (p *program) merge(ctx context.Context, _ *invocation, r activate.Request) error {
 	return p.change(ctx, r, activate.Merge)
@@ -118,7 +117,7 @@ func (p *program) perform(ctx context.Context, r activate.Request, do change) (*
 		return report, err
 	}
 	if err := r.Notify(ctx, report); err != nil {
-		return report, err
+		return report, sayf("Failed to reload service manager: %v", err)
 	}
 	return report, outcome(report)
 }
@@ -126,7 +125,7 @@ func (p *program) perform(ctx context.Context, r activate.Request, do change) (*
 // outcome returns the error that the exit status stands for.
 func outcome(report *merge.Report) error {
 	if report.Outcome == merge.AlreadyMerged {
-		return fmt.Errorf("Hierarchy '%s' is already merged.", report.Hierarchy)
+		return sayf("Hierarchy '%s' is already merged.", report.Hierarchy)
 	}
 	for _, d := range report.Decisions {
 		if d.Verdict == merge.LeftOut {

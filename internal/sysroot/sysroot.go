@@ -63,6 +63,7 @@ type Root struct {
 	binds  map[string]string // directories that show others
 	edits  []Edit
 
+	known    map[string]*tree.Inode     // directories of the base that were looked at
 	changed  map[string]*tree.Inode     // by path; nil for what is removed
 	children map[string]map[string]bool // names in a directory that are in changed
 	emptied  map[string]bool            // nothing of the base is left below
@@ -71,7 +72,7 @@ type Root struct {
 // New returns the tree of some mounts, one of which is at "/".
 func New(mounts []Mount) (*Root, error) {
 	r := &Root{
-		changed: map[string]*tree.Inode{}, binds: map[string]string{},
+		known: map[string]*tree.Inode{}, changed: map[string]*tree.Inode{}, binds: map[string]string{},
 		children: map[string]map[string]bool{}, emptied: map[string]bool{},
 	}
 	for _, m := range mounts {
@@ -159,6 +160,9 @@ func (r *Root) node(at string) (*tree.Inode, error) {
 	if r.gone(at) {
 		return nil, fs.ErrNotExist
 	}
+	if node, ok := r.known[at]; ok {
+		return node, nil
+	}
 	m, name := r.mount(at)
 	if m.FS == nil {
 		return nil, m.Err
@@ -167,7 +171,11 @@ func (r *Root) node(at string) (*tree.Inode, error) {
 	if err != nil {
 		return nil, err
 	}
-	return inodeOf(m.FS, name, state)
+	node, err := inodeOf(m.FS, name, state)
+	if err == nil && node.Mode.IsDir() {
+		r.known[at] = node
+	}
+	return node, err
 }
 
 // gone reports whether a directory above the path was removed, so that what the

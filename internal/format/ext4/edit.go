@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -52,13 +53,13 @@ type Editor struct {
 	time time.Time
 
 	groups  map[uint32]*groupEdit
-	system  []Run                    // blocks that no file may have, by Physical
-	longest uint32                   // no free run is longer, in clusters
-	waiting uint64                   // clusters that are free after Commit only
-	links   map[*tree.Inode]identity // inodes that Put has made
-	shares  map[string]uint64        // xattr blocks by what is in them
-	usage   map[quotaKey]quotaDelta  // what owners have more or less, with quota
-	failed  error                    // a change that was not completed
+	system  []Run                        // blocks that no file may have, by Physical
+	longest uint32                       // no free run is longer, in clusters
+	waiting uint64                       // clusters that are free after Commit only
+	links   map[*tree.Inode]identity     // inodes that Put has made
+	shares  map[[sha256.Size]byte]uint64 // xattr blocks by what is in them
+	usage   map[quotaKey]quotaDelta      // what owners have more or less, with quota
+	failed  error                        // a change that was not completed
 
 	superChanged bool // even if nothing else has
 }
@@ -109,7 +110,7 @@ func edit(disk Storage, size int64, opts EditOptions) (*Editor, error) {
 		groups:  make(map[uint32]*groupEdit),
 		longest: f.geo.ClustersPerGroup,
 		links:   make(map[*tree.Inode]identity),
-		shares:  make(map[string]uint64),
+		shares:  make(map[[sha256.Size]byte]uint64),
 		usage:   make(map[quotaKey]quotaDelta),
 	}
 	if err := e.readGroups(); err != nil {

@@ -17,6 +17,7 @@ import (
 func (e *Editor) readGroups() error {
 	f := e.fs
 	var list []Run
+	joinAt := 1 << 16
 	var freeBlocks uint64
 	var freeInodes uint32
 	add := func(first, count uint64) {
@@ -37,8 +38,9 @@ func (e *Editor) readGroups() error {
 		add(g.blockBitmap, 1)
 		add(g.inodeBitmap, 1)
 		add(g.inodeTable, f.geo.InodeTableBlocks())
-		if len(list) > 1<<16 {
+		if len(list) > joinAt {
 			list = joinRuns(list)
+			joinAt = max(joinAt, 2*len(list))
 		}
 		freeBlocks += uint64(g.freeClusters)
 		freeInodes += min(g.freeInodes, f.geo.InodesPerGroup)

@@ -16,6 +16,10 @@ const (
 		ROCompatVerity | ROCompatOrphanPresent
 )
 
+// maxEditGroups bounds the groups that an Editor looks at: 128 TiB of them with
+// the usual blocks.
+const maxEditGroups = 1 << 20
+
 // checkEditable returns an error for a file system that an Editor would damage.
 func (f *FS) checkEditable() error {
 	sb := &f.super
@@ -36,6 +40,9 @@ func (f *FS) checkEditable() error {
 	}
 	if sb.State&StateClean == 0 || sb.State&(StateErrors|StateOrphans) != 0 {
 		return corrupt("state is %s, e2fsck has to look at it first", sb.State)
+	}
+	if f.geo.Groups > maxEditGroups {
+		return unsupported("changes with %d block groups", f.geo.Groups)
 	}
 	if err := f.checkExtraSizes(); err != nil {
 		return err

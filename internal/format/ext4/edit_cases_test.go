@@ -294,3 +294,16 @@ func TestSameHash(t *testing.T) {
 		wantSound(t, image, openImage(t, image))
 	}
 }
+
+// TestDirectoryInItself removes a directory that can be reached from inside.
+func TestDirectoryInItself(t *testing.T) {
+	image := makeImage(t, "9M", "-t ext2 -b 1024", "")
+	e := editImage(t, image)
+	must(t, e.Put("dir", tree.NewDir(0o755)))
+	must(t, e.Put("dir/inner", tree.NewDir(0o755)))
+	must(t, e.Commit())
+	run(t, "debugfs", "-w", "-R", "link dir dir/inner/again", image)
+	if err := editImage(t, image).RemoveAll("dir"); !errors.Is(err, fault.ErrCorrupt) || !strings.Contains(err.Error(), "lies in itself") {
+		t.Errorf("RemoveAll = %v, want ErrCorrupt", err)
+	}
+}

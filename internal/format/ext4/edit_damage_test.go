@@ -177,7 +177,7 @@ func TestOverGarbage(t *testing.T) {
 
 // TestCutOrphans finishes truncations that were begun, as e2fsck does.
 func TestCutOrphans(t *testing.T) {
-	for _, args := range []string{"-t ext4 -b 1024", "-t ext2 -b 1024"} {
+	for _, args := range []string{"-t ext4 -b 1024", "-t ext2 -b 1024", "-t ext4 -b 1024 -O quota"} {
 		image := makeImage(t, "16M", args, "")
 		e := editImage(t, image)
 		must(t, e.Put("cut", stripes(1024, 500)))
@@ -202,6 +202,27 @@ func TestCutOrphans(t *testing.T) {
 		if got[key("/cut")].Size != 300001 || len(got) != 4 {
 			t.Errorf("%s: got %v", args, got)
 		}
+	}
+}
+
+// TestCutUnwritten cuts a file in the middle of blocks that were set aside and
+// never written.
+func TestCutUnwritten(t *testing.T) {
+	image := makeImage(t, "16M", "-t ext4 -b 1024", "")
+	inMount(t, image, "rw", `
+		seq 10000 > file
+		fallocate -o 100000 -l 300000 file
+		seq 10000 | dd of=file bs=1k seek=200 conv=notrunc status=none`)
+	run(t, "debugfs", "-w", "-R", "sif file size 300500", image)
+	run(t, "debugfs", "-w", "-R", "ssv last_orphan 12", image)
+	want := kernelList(t, repaired(t, image))
+	must(t, editImage(t, image).Commit())
+	wantSound(t, image, openImage(t, image))
+	if diff := cmp.Diff(want, kernelList(t, image)); diff != "" {
+		t.Errorf("e2fsck (-), ours (+):\n%s", diff)
+	}
+	if out := run(t, "debugfs", "-R", "ex file", image); strings.Count(out, "Uninit") != 2 {
+		t.Errorf("extents are %s", out)
 	}
 }
 

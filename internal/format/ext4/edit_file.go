@@ -195,16 +195,22 @@ func (e *Editor) remove(p place) error {
 		return err
 	}
 	if p.node.mode().IsDir() {
-		return e.removeDir(p.node, 0)
+		return e.removeDir(p.node, make(map[uint32]bool))
 	}
 	return e.dropLink(p.node)
 }
 
-// removeDir removes a directory that no entry names any more.
-func (e *Editor) removeDir(dir *node, depth int) error {
-	if depth > maxDepth {
+// removeDir removes a directory that no entry names any more. above are those
+// that it lies in.
+func (e *Editor) removeDir(dir *node, above map[uint32]bool) error {
+	if len(above) > maxDepth {
 		return unsupported("directories lie more than %d deep in each other", maxDepth)
 	}
+	if above[dir.number] {
+		return corrupt("inode %d: directory that lies in itself", dir.number)
+	}
+	above[dir.number] = true
+	defer delete(above, dir.number)
 	var children []uint32
 	for x, err := range e.fs.children(dir) {
 		if err != nil {
@@ -221,7 +227,7 @@ func (e *Editor) removeDir(dir *node, depth int) error {
 			return err
 		}
 		if n.mode().IsDir() {
-			err = e.removeDir(n, depth+1)
+			err = e.removeDir(n, above)
 		} else {
 			err = e.dropLink(n)
 		}

@@ -115,8 +115,8 @@ func TestReplayOfDebugfs(t *testing.T) {
 			must(t, os.WriteFile(dir+"/a", bytes.Repeat([]byte("A"), 2048), 0o644))
 			must(t, os.WriteFile(dir+"/b", bytes.Repeat([]byte("B"), 3072), 0o644))
 			must(t, os.WriteFile(dir+"/e", escaped, 0o644))
-			script := fmt.Sprintf("%s\njw -b %s,%s %s/a\njw -r %s\njw -b %s,%s,%s %s/b\njw -b %s %s/e\njc\n", c.open,
-				blocks[10], blocks[11], dir, blocks[11], blocks[11], blocks[50], blocks[79], dir, blocks[20], dir)
+			script := fmt.Sprintf("%s\njw -b %s,%s %s/a\njw -r %s,%s\njw -b %s,%s,%s %s/b\njw -b %s %s/e\njc\n", c.open,
+				blocks[10], blocks[11], dir, blocks[10], blocks[11], blocks[11], blocks[50], blocks[79], dir, blocks[20], dir)
 			cmd := exec.Command("debugfs", "-w", "-f", "-", image)
 			cmd.Stdin = strings.NewReader(script)
 			if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("rror")) {

@@ -382,3 +382,41 @@ func TestTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestNearlyFull puts files into the gaps that the kernel left in a full file
+// system.
+func TestNearlyFull(t *testing.T) {
+	for _, args := range []string{"-t ext4 -b 1024 -N 16000", "-t ext2 -b 1024 -N 16000"} {
+		image := makeImage(t, "40M", args, "")
+		inMount(t, image, "rw", `
+			for i in $(seq 60); do mkdir $i; for k in $(seq 100); do echo $i $k > $i/$k; echo > $i/gap$k; done; done 2>/dev/null || true
+			dd if=/dev/zero of=rest bs=1k status=none 2>/dev/null || true
+			rm */gap*`)
+		before, err := os.ReadFile(image)
+		must(t, err)
+		e := editImage(t, image)
+		free := e.Free()
+		if free < 3<<20 || free > 12<<20 {
+			t.Fatalf("%s: %d bytes are free", args, free)
+		}
+		if err := e.Put("new", noise(free)); !errors.Is(err, ext4.ErrFull) {
+			t.Errorf("%s: Put = %v, want ErrFull", args, err)
+		}
+		after, err := os.ReadFile(image)
+		must(t, err)
+		if !bytes.Equal(before, after) {
+			t.Errorf("%s: bytes changed", args)
+		}
+		e = editImage(t, image)
+		file := noise(free * 19 / 20)
+		must(t, e.Put("new", file))
+		must(t, e.Commit())
+		wantSound(t, image, openImage(t, image))
+		want, err := hashContent(file.Content)
+		must(t, err)
+		out := string(inMount(t, image, "ro,noload", "sha256sum < new | cut -c-16; cat 60/100 1/1"))
+		if out != want+"\n60 100\n1 1\n" {
+			t.Errorf("%s: kernel shows %q, want %q", args, out, want)
+		}
+	}
+}

@@ -171,7 +171,7 @@ func randomEdits(t *testing.T, start string, seed uint64, count int) {
 	} else {
 		want = kernelList(t, theirs)
 	}
-	if len(want) < count/4 {
+	if len(want) < 25 {
 		t.Fatalf("only %d files are left", len(want))
 	}
 	wantEdited(t, image, want)

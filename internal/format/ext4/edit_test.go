@@ -2,6 +2,7 @@ package ext4_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"testing"
@@ -79,4 +80,33 @@ func (m memory) WriteAt(p []byte, at int64) (int, error) {
 		return 0, io.ErrShortWrite
 	}
 	return copy(m[at:], p), nil
+}
+
+// BenchmarkPutLarge puts an extension of 40 MB into a file system.
+func BenchmarkPutLarge(b *testing.B) {
+	image := makeImage(b, "1G", "-t ext4", "")
+	b.SetBytes(40 << 20)
+	b.ReportAllocs()
+	for b.Loop() {
+		e := editImage(b, image)
+		must(b, e.Put("file", noise(40<<20)))
+		must(b, e.Commit())
+	}
+}
+
+// BenchmarkPutMany puts ten thousand small files into one directory, and
+// removes them.
+func BenchmarkPutMany(b *testing.B) {
+	image := makeImage(b, "1G", "-t ext4", "")
+	b.ReportAllocs()
+	for b.Loop() {
+		e := editImage(b, image)
+		must(b, e.Put("dir", tree.NewDir(0o755)))
+		for i := range 10_000 {
+			must(b, e.Put(fmt.Sprintf("dir/%d", i), regular("content")))
+		}
+		must(b, e.Commit())
+		must(b, e.RemoveAll("dir"))
+		must(b, e.Commit())
+	}
 }

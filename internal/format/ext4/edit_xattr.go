@@ -2,6 +2,7 @@ package ext4
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
@@ -50,6 +51,9 @@ func (a xattrArea) copies() ([]xattr, error) {
 // nobody sees, between its record and a block. It changes nothing.
 func (e *Editor) planXattrs(n *node, want []tree.Xattr) (stored, error) {
 	var plan stored
+	if len(want) > 0 && e.fs.super.Revision == 0 {
+		return plan, unsupported("attributes in a file system of revision 0")
+	}
 	var list []xattr
 	old, err := e.storedXattrs(n)
 	if err != nil {
@@ -165,9 +169,6 @@ func storeACL(b []byte) ([]byte, error) {
 func (e *Editor) putXattrs(n *node, plan stored) error {
 	e.packBody(n, plan.inode)
 	if len(plan.inode)+len(plan.block) > 0 {
-		if e.fs.super.Revision == 0 {
-			return unsupported("attributes in a file system of revision 0")
-		}
 		e.fs.super.FeatureCompat |= CompatExtAttr
 	}
 	old := e.fs.xattrBlock(n)
@@ -283,7 +284,7 @@ func (e *Editor) xattrEnd() uint64 {
 }
 
 // shareKey tells blocks with the same attributes.
-func shareKey(b []byte) string { return string(b[xattrHeaderSize:]) }
+func shareKey(b []byte) [sha256.Size]byte { return sha256.Sum256(b[xattrHeaderSize:]) }
 
 func (e *Editor) sealXattrs(number uint64, b []byte, users uint32) {
 	put32(b, 4, users)

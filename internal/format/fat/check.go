@@ -105,6 +105,15 @@ func (c *checker) boot() error {
 			return err
 		}
 	}
+	failing, err := f.flagged(noErrors16, noErrors32)
+	if err != nil {
+		return err
+	}
+	if failing || f.tail.State&StateError != 0 {
+		if err := c.untidy(place, corrupt("disk had errors when the volume was in use")); err != nil {
+			return err
+		}
+	}
 	return c.bootCopy()
 }
 

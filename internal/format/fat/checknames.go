@@ -37,9 +37,10 @@ func (c *checker) volumeLabels(list *listing, path string) error {
 	return nil
 }
 
-// names checks that each name means one file.
+// names checks that each name means one file. Names that differ in the case of
+// letters outside ASCII are two for Linux and one for Windows.
 func (c *checker) names(list *listing, path string) error {
-	owner := make(map[string]*node, 2*len(list.nodes))
+	owners := newNameTable(len(list.nodes))
 	for _, n := range list.nodes {
 		if err := tree.CheckName(n.name); err != nil {
 			if err := c.bad(path, corrupt("entry %d: %v", n.slot, err)); err != nil {
@@ -49,16 +50,42 @@ func (c *checker) names(list *listing, path string) error {
 		if err := c.bad(path, n.entry.Name.check()); err != nil {
 			return err
 		}
-		for _, name := range []string{fold(n.name), fold(n.short)} {
-			if other, taken := owner[name]; taken && other != n {
-				if err := c.bad(path, corrupt("entries %d and %d are both %q", other.slot, n.slot, name)); err != nil {
-					return err
-				}
+		for _, name := range []string{n.name, n.short} {
+			other, forLinux := owners.claim(name, n)
+			if other == nil {
+				continue
 			}
-			owner[name] = n
+			if err := c.add(path, !forLinux, corrupt("entries %d and %d are both %q", other.slot, n.slot, name)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// nameTable tells who has a name: in ASCII letters of whatever case, and in all
+// letters of whatever case.
+type nameTable struct {
+	ascii, all map[string]*node
+}
+
+func newNameTable(size int) nameTable {
+	return nameTable{make(map[string]*node, 2*size), make(map[string]*node, 2*size)}
+}
+
+// claim gives a name to n and returns who else had it, and whether Linux too
+// sees that.
+func (t nameTable) claim(name string, n *node) (other *node, forLinux bool) {
+	ascii, all := foldASCII(name), fold(name)
+	if other = t.ascii[ascii]; other == n {
+		other = nil
+	}
+	forLinux = other != nil
+	if o := t.all[all]; other == nil && o != n {
+		other = o
+	}
+	t.ascii[ascii], t.all[all] = n, n
+	return other, forLinux
 }
 
 // dots checks the entries "." and "..", which every directory but the root has,

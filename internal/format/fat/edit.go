@@ -56,8 +56,8 @@ type Editor struct {
 // checks all of it first and refuses one that is not sound: free counts that are
 // wrong, clusters that no file has, remains of long names and a dirty bit do not
 // matter, as they mislead nobody. Commit corrects the counts and clears the bit,
-// as the check has just been made. Without mirroring of the FATs it is taken if
-// they are equal, and all are written.
+// as the check has just been made; a flag that the disk had errors stays. Without
+// mirroring of the FATs it is taken if they are equal, and all are written.
 func Edit(disk Storage, size int64, opts EditOptions) (*Editor, error) {
 	first, err := open(disk, size)
 	if err != nil {
@@ -85,7 +85,8 @@ func Edit(disk Storage, size int64, opts EditOptions) (*Editor, error) {
 }
 
 // FS returns the file system with all changes so far, as an *FS. It may not be
-// used while a method of the editor runs.
+// used while a method of the editor runs, nor the content of a file after that
+// was removed or replaced.
 func (e *Editor) FS() fs.FS { return e.fs }
 
 // Free returns how many bytes new contents may have now. Each file takes whole

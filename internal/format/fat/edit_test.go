@@ -386,3 +386,16 @@ type shifted struct {
 
 func (s shifted) ReadAt(p []byte, off int64) (int, error)  { return s.image.ReadAt(p, off+s.at) }
 func (s shifted) WriteAt(p []byte, off int64) (int, error) { return s.image.WriteAt(p, off+s.at) }
+
+// BenchmarkPut writes a kernel image of 64 MiB to a FAT32 in memory.
+func BenchmarkPut(b *testing.B) {
+	path := mkfs(b, 300<<10, "-F", "32")
+	disk, err := os.ReadFile(path)
+	must(b, err)
+	content := noise(1, 64<<20)
+	b.SetBytes(int64(len(content)))
+	for b.Loop() {
+		e, err := fat.Edit(memory(disk), int64(len(disk)), fat.EditOptions{})
+		must(b, err, e.Put("kernel.efi", &tree.Inode{Mode: tree.TypeRegular | 0o644, ModTime: when, Content: tree.Bytes(content)}), e.Commit())
+	}
+}

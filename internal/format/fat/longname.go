@@ -52,6 +52,16 @@ func fold(name string) string {
 	}, name)
 }
 
+// foldASCII is fold for the letters that Linux folds in UTF-8.
+func foldASCII(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' {
+			return c - 'a' + 'A'
+		}
+		return c
+	}, name)
+}
+
 // units gives the 13 units of an entry.
 func (l *LongEntry) units() [longUnits]uint16 {
 	var u [longUnits]uint16

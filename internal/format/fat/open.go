@@ -86,15 +86,18 @@ func (f *FS) Dirty() (bool, error) {
 	if f.tail.State&StateDirty != 0 {
 		return true, nil
 	}
+	return f.flagged(clean16, clean32)
+}
+
+// flagged reports whether a flag is missing that the entry of cluster 1 has in a
+// volume that is in order. FAT12 has none.
+func (f *FS) flagged(flag16, flag32 uint32) (bool, error) {
 	flags, err := f.table.entry(1)
-	if err != nil {
+	switch {
+	case err != nil || f.geo.Bits == 12:
 		return false, err
+	case f.geo.Bits == 16:
+		return flags&flag16 == 0, nil
 	}
-	switch f.geo.Bits {
-	case 16:
-		return flags&clean16 == 0, nil
-	case 32:
-		return flags&clean32 == 0, nil
-	}
-	return false, nil
+	return flags&flag32 == 0, nil
 }

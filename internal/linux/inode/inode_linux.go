@@ -29,9 +29,27 @@ func Chmod(dir *os.File, name string, mode uint32) error {
 	fd, bits := int(dir.Fd()), mode&0o7777
 	err := unix.Fchmodat(fd, name, bits, unix.AT_SYMLINK_NOFOLLOW)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
-		err = unix.Fchmodat(fd, name, bits, 0) // before Linux 6.6 there is no fchmodat2(2)
+		err = chmodHeld(fd, name, bits) // before Linux 6.6 there is no fchmodat2(2)
 	}
 	return fail("chmod", name, err)
+}
+
+// chmodHeld goes by way of an open file, so that nothing can become a symbolic
+// link in between; one that is a link already has no mode.
+func chmodHeld(dir int, name string, bits uint32) error {
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return unix.EOPNOTSUPP
+	}
+	return unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), bits)
 }
 
 // SetXattr sets an extended attribute. It needs /proc, as before Linux 6.13 no

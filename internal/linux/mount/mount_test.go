@@ -40,3 +40,17 @@ func TestParseTableRefuses(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseTable(f *testing.F) {
+	f.Add([]byte(`40 0 0:42 / /usr ro,nodev - overlay sysext ro,lowerdir=/run/a\134:b:/usr,upperdir=/u\134,v,lowerdir+=/c\054\134d`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		list, err := mount.ParseTable(text)
+		if err != nil && list != nil {
+			t.Errorf("%v and an error", list)
+		}
+		for _, m := range list {
+			m.Lower()
+			m.Upper()
+		}
+	})
+}

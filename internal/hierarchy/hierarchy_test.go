@@ -1,0 +1,102 @@
+//go:build linux
+
+package hierarchy_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sextant/internal/extension"
+	"sextant/internal/fault"
+	"sextant/internal/hierarchy"
+	"sextant/internal/linux/mount"
+)
+
+func TestEscape(t *testing.T) {
+	for path, want := range map[string]string{
+		"var/lib/extensions.mutable/.systemd-usr-workdir": "var/lib/extensions.mutable/.systemd-usr-workdir",
+		"a b":        "a b",
+		"a\nb\t\\\"": `a\nb\t\\\"`,
+		"é\x01\x7f":  `\303\251\001\177`,
+	} {
+		got := hierarchy.Escape(path)
+		if got != want {
+			t.Errorf("Escape(%q) = %q, want %q", path, got, want)
+		}
+		if back, err := hierarchy.Unescape(got); err != nil || back != path {
+			t.Errorf("Unescape(%q) = %q, %v", got, back, err)
+		}
+	}
+	if got, err := hierarchy.Unescape(`a\x41\s`); got != "aA " || err != nil {
+		t.Errorf("Unescape = %q, %v", got, err)
+	}
+}
+
+// TestUnescapeRefuses keeps a work directory inside the root: it is going to be
+// removed with all that is in it.
+func TestUnescapeRefuses(t *testing.T) {
+	for _, text := range []string{"/etc", "..", "../etc", "a/../../etc", ".", "", "a//b", "a/", `\`, `\q`, `\x4`, `\08`, `a\000b`, `\400`, `\056\056/etc`} {
+		if got, err := hierarchy.Unescape(text); !errors.Is(err, fault.ErrCorrupt) {
+			t.Errorf("Unescape(%q) = %q, %v, want fault.ErrCorrupt", text, got, err)
+		}
+	}
+}
+
+func FuzzUnescape(f *testing.F) {
+	f.Add(`var\040x`)
+	f.Fuzz(func(t *testing.T, text string) {
+		path, err := hierarchy.Unescape(text)
+		if err != nil {
+			return
+		}
+		if again, err := hierarchy.Unescape(hierarchy.Escape(path)); err != nil || again != path {
+			t.Errorf("%q: %q becomes %q, %v", text, path, again, err)
+		}
+	})
+}
+
+// TestLookAtCopies takes the copy of a merged tree for what it is.
+func TestLookAtCopies(t *testing.T) {
+	root := t.TempDir()
+	dot := filepath.Join(root, "usr/.systemd-sysext")
+	if err := os.MkdirAll(dot, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"dev": "0:42\n", "extensions": "a\nb\n"} {
+		if err := os.WriteFile(filepath.Join(dot, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := hierarchy.Look(root, extension.Sysext, "/usr")
+	want := hierarchy.Status{Path: "/usr", Real: filepath.Join(root, "usr")}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("Look (-want +got): %v\n%s", err, d)
+	}
+	if got, err := hierarchy.Look(root, extension.Sysext, "/opt"); err != nil || got.Real != "" {
+		t.Errorf("Look at nothing = %+v, %v", got, err)
+	}
+}
+
+func TestForeigners(t *testing.T) {
+	table := []mount.Mount{
+		{ID: 1, Point: "/", Type: "overlay", Source: "live"},
+		{ID: 2, Parent: 1, Point: "/r", Type: "overlay", Source: "image"},
+		{ID: 3, Parent: 2, Point: "/r/usr", Type: "overlay", Source: "prism"},
+		{ID: 4, Parent: 3, Point: "/r/usr", Type: "overlay", Source: "sysext"},
+		{ID: 5, Parent: 4, Point: "/r/usr", Type: "tmpfs", Source: "late"},
+		{ID: 6, Parent: 1, Point: "/r/usrlocal", Type: "overlay", Source: "elsewhere"},
+	}
+	got, err := hierarchy.Foreigners("/r/usr", extension.Sysext, table)
+	want := []hierarchy.Foreign{
+		{Place: hierarchy.Above, Path: "/r", Type: "overlay", Source: "image"},
+		{Place: hierarchy.Beneath, Path: "/r/usr", Type: "overlay", Source: "prism"},
+		{Place: hierarchy.Covers, Path: "/r/usr", Type: "tmpfs", Source: "late"},
+	}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("Foreigners (-want +got): %v\n%s", err, d)
+	}
+}
