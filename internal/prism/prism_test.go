@@ -67,7 +67,7 @@ func TestCases(t *testing.T) {
 	for _, path := range cases(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			var got bytes.Buffer
-			cfg, err := prism.Load(path)
+			cfg, err := prism.Load(path, path)
 			if err != nil {
 				writeFaults(&got, err)
 			} else {
@@ -217,7 +217,7 @@ func TestSchemaByOthers(t *testing.T) {
 		if err := os.WriteFile(instance, raw, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, ours := prism.Load(path)
+		_, ours := prism.Load(path, path)
 		out, theirs := exec.Command("jsonschema", "-i", instance, "../../docs/customize.schema.json").CombinedOutput()
 		// What the first document of two says is all that the other one sees.
 		if (ours == nil) != (theirs == nil) && !strings.Contains(path, "two") {
