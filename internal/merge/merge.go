@@ -186,6 +186,11 @@ type Report struct {
 	// Hierarchy is the one that is already merged.
 	Hierarchy string `json:"hierarchy,omitempty"`
 
+	// Gap is how long the longest of the hierarchies was without extensions
+	// during a refresh, in ns: 0 where the new overlay could be put beneath the
+	// old one.
+	Gap time.Duration `json:"gap,omitempty"`
+
 	// Foreign are mounts of others that meet the hierarchies.
 	Foreign []hierarchy.Foreign `json:"foreign,omitempty"`
 
