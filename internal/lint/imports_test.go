@@ -71,7 +71,7 @@ var layers = []layer{
 	{"internal/sysroot", []string{"internal/tree", "internal/symlink", "internal/span"}, "shows trees, changes nothing"},
 	{"internal/redo", []string{"internal/fault"}, "knows files only"},
 	{"internal/customize", []string{
-		"internal/prism", "internal/sysroot", "internal/fstab", "internal/probe", "internal/redo", "internal/disk", "internal/roottree", "internal/mounted", "internal/unit", "internal/selinux",
+		"internal/prism", "internal/ini", "internal/sysroot", "internal/fstab", "internal/probe", "internal/redo", "internal/disk", "internal/roottree", "internal/mounted", "internal/unit", "internal/selinux",
 		"internal/preflight", "internal/report", "internal/image", "internal/extension", "internal/source", "internal/dps",
 		"internal/format/", "internal/tree", "internal/span", "internal/fault",
 	}, "knows bases, not users"},

@@ -7,13 +7,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 
 	"sextant/internal/prism"
+	"sextant/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -64,7 +67,7 @@ func TestCases(t *testing.T) {
 	for _, path := range cases(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			var got bytes.Buffer
-			cfg, err := prism.Load(path)
+			cfg, err := prism.Load(path, path)
 			if err != nil {
 				writeFaults(&got, err)
 			} else {
@@ -189,6 +192,37 @@ func TestSchema(t *testing.T) {
 	}
 	if !bytes.Equal(want, got.Bytes()) {
 		t.Errorf("%s is not what Schema returns; -update rewrites it", path)
+	}
+}
+
+// TestSchemaByOthers lets another program validate the test cases by the schema:
+// it takes what Load takes and refuses what Load refuses, but for keys that are
+// refused only where they ask for something.
+func TestSchemaByOthers(t *testing.T) {
+	testenv.Require(t, "jsonschema")
+	for _, path := range cases(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		if err := yaml.Unmarshal(text, &v); err != nil || v == nil || strings.Contains(path, "idle") {
+			continue
+		}
+		instance := filepath.Join(t.TempDir(), "instance.json")
+		raw, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(instance, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, ours := prism.Load(path, path)
+		out, theirs := exec.Command("jsonschema", "-i", instance, "../../docs/customize.schema.json").CombinedOutput()
+		// What the first document of two says is all that the other one sees.
+		if (ours == nil) != (theirs == nil) && !strings.Contains(path, "two") {
+			t.Errorf("%s: Load: %v\njsonschema: %v\n%s", path, ours, theirs, out)
+		}
 	}
 }
 
