@@ -82,8 +82,18 @@ type Foreign struct {
 	// "extension: /path".
 	Hides []string `json:"hides,omitempty"`
 
-	// HiddenBy says whose files lie over it.
+	// HiddenBy are files of extensions that are seen in the place of its own, each
+	// as "extension: /path": those that its upper directory has too, or all that
+	// are where it was mounted, if it is not carried over.
 	HiddenBy []string `json:"hiddenBy,omitempty"`
+
+	// Upper is the upper directory of an overlay, as its options have it. It may be
+	// a path in another mount namespace.
+	Upper string `json:"-"`
+
+	// Dropped says that it is mounted on the host's own directory, beneath our
+	// overlay: it was not carried over.
+	Dropped bool `json:"-"`
 
 	// Advice is what to do about it, "" where nothing needs to be done.
 	Advice string `json:"advice,omitempty"`
