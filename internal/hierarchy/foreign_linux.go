@@ -23,7 +23,7 @@ func Foreigners(real string, class extension.Class, table []mount.Mount) (list [
 			if f.Place = at(real, class, table, i); f.Place == "" {
 				continue
 			}
-		case within(m.Point, real) && m.Type == "overlay" && m.Point != "/":
+		case within(m.Point, real) && m.Type == "overlay":
 			f.Place = Above
 		case within(real, m.Point) && m.Point != path.Join(real, DotDir(class)):
 			seen, err := visible(m)

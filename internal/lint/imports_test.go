@@ -42,7 +42,7 @@ var layers = []layer{
 	{"internal/varlink", nil, "a protocol, no methods"},
 	{"internal/inroot", []string{"internal/symlink"}, "knows paths only"},
 	{"internal/discover", []string{"internal/inroot", "internal/extension", "internal/version", "internal/dps", "internal/linux/subvolume"}, "reads names, opens no image"},
-	{"internal/signature", []string{"internal/format/pkcs7", "internal/fault"}, "knows bytes and certificates"},
+	{"internal/signature", []string{"internal/format/pkcs7", "internal/fault", "internal/inroot"}, "knows bytes and certificates"},
 	{"internal/keys", []string{"internal/format/pkcs7", "internal/fault", "internal/atomic"}, "knows bytes and certificates"},
 	{"internal/report", nil, "words"},
 	{"internal/mtree", []string{"internal/tree"}, "prints a tree"},
@@ -78,7 +78,7 @@ var layers = []layer{
 	{"internal/atomic", []string{"internal/linux/tmpfile"}, "knows files only"},
 	{"internal/ini", []string{"internal/fault"}, "pure"},
 	{"internal/preflight", []string{
-		"internal/extension", "internal/image", "internal/report", "internal/signature", "internal/tree", "internal/unit", "internal/verdict",
+		"internal/extension", "internal/image", "internal/inroot", "internal/report", "internal/signature", "internal/tree", "internal/unit", "internal/verdict",
 	}, "reads a root, decides, does not do"},
 	{"internal/unit", []string{"internal/extension", "internal/symlink", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/selinux", []string{"internal/tree", "internal/fault"}, "reads a root, decides, does not do"},

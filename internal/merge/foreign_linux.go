@@ -39,9 +39,6 @@ func (r *run) meetForeign() error {
 	for _, s := range r.sites {
 		for i := range s.foreign {
 			f := &s.foreign[i]
-			if f.Place == hierarchy.Below {
-				r.hide(s, f)
-			}
 			f.Advice = advice(*f, r.opts.Submounts)
 			r.sayForeign(*f)
 		}
@@ -51,6 +48,20 @@ func (r *run) meetForeign() error {
 		}
 	}
 	return nil
+}
+
+// findHidden finds out what the mounts of others hide, and reports whether one
+// that was carried over so far shall give way to extensions.
+func (r *run) findHidden() (change bool) {
+	for _, s := range r.sites {
+		for i := range s.foreign {
+			if f := &s.foreign[i]; f.Place == hierarchy.Below {
+				r.hide(s, f)
+				change = change || r.opts.Submounts == SubmountsExtension && len(f.Hides) > 0
+			}
+		}
+	}
+	return change
 }
 
 // hide lists what a mount below a hierarchy hides.
@@ -99,6 +110,7 @@ func (r *run) chooseSubmounts(s *site) error {
 					return false
 				}
 				m.tree.Close()
+				s.dropped = append(s.dropped, m)
 				return true
 			})
 		}
@@ -127,11 +139,15 @@ func (r *run) sayForeign(f hierarchy.Foreign) {
 	if f.Advice == "" {
 		return
 	}
+	level := Notice
+	if f.Place == hierarchy.Above {
+		level = Debug // it matters only where the kernel refuses, and is named then
+	}
 	text := fmt.Sprintf("%s is mounted at %s (%s)", f.Type, f.Path, f.Place)
 	if len(f.Hides) > 0 {
 		text += ", where there is " + strings.Join(f.Hides, ", ")
 	}
-	r.opts.log(Notice, text+": "+f.Advice+".")
+	r.opts.log(level, text+": "+f.Advice+".")
 }
 
 // foreignNow is for Status: it has no layers to look into, so it looks into the

@@ -74,7 +74,15 @@ type decoder struct {
 	faults []error
 }
 
-func (d *decoder) err() error { return errors.Join(d.faults...) }
+func (d *decoder) err() error {
+	switch len(d.faults) {
+	case 0:
+		return nil
+	case 1:
+		return d.faults[0]
+	}
+	return faults(d.faults)
+}
 
 func (d *decoder) fault(at Pos, help, format string, args ...any) error {
 	return &Fault{At: at, Text: fmt.Sprintf(format, args...), Help: help}
