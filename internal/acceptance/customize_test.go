@@ -152,12 +152,29 @@ func TestSeedFromEndToEnd(t *testing.T) {
 			u.run("install", "--image-file", "base.raw", "--output-image-file", "installed.raw", "--certificate", "verity_cert.crt", "mkosi.output/custom-tools_1.0.0.raw")
 			u.sh("cmp out.raw installed.raw && rm installed.raw")
 
+			script, more := booted, []string{"/boot/efi /dev/vda1\n"}
+			if release.Systemd >= 254 {
+				// The same with the policy, which must take what is signed, and
+				// nothing else.
+				u.run("install", "--image-file", "base.raw", "--output-image-file", "out.raw", "--certificate", "verity_cert.crt", "--require-signed", "custom-tools.raw")
+				script, more = script+strict, append(more, "unsigned: refused\n", "unsigned: absent\n")
+			}
 			vm := vmtest.New(t, release)
 			vm.RootDisk(filepath.Join(u.dir, "out.raw"), "raw", map[string]int{"/": 2})
-			checkBooted(t, vm.MustRun(booted), "/boot/efi /dev/vda1\n")
+			u.run("build", "--image-id=unsigned", "--image-version=", "--verity=no", "--extra-tree=custom-tool:/usr/bin/unsigned-tool")
+			vm.CopyIn(filepath.Join(u.dir, "mkosi.output/unsigned.raw"), "/root/unsigned.raw")
+			checkBooted(t, vm.MustRun(script), more...)
 		})
 	}
 }
+
+// strict adds an extension without a signature to a system that merges only
+// what is signed.
+const strict = `
+cp /root/unsigned.raw /var/lib/extensions/unsigned.raw
+systemctl restart systemd-sysext.service 2>/dev/null && echo "unsigned: taken" || echo "unsigned: refused"
+unsigned-tool 2>/dev/null || echo "unsigned: absent"
+`
 
 func checkBooted(t *testing.T, r *vmtest.Result, more ...string) {
 	t.Helper()

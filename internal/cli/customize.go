@@ -132,7 +132,7 @@ func (f customizeFlags) run(ctx context.Context, env Env) error {
 	if f.config == "" {
 		return usage(errors.New("customize needs --config-file"))
 	}
-	cfg, err := prism.Load(env.path(f.config))
+	cfg, err := prism.Load(env.path(f.config), f.config)
 	if err != nil {
 		return cannot(err, "read %s", f.config)
 	}

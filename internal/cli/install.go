@@ -48,6 +48,9 @@ func newInstall(env Env) *cobra.Command {
 }
 
 func (f installFlags) run(ctx context.Context, env Env, images []string) error {
+	if f.target.base == "" {
+		return usage(errors.New("install needs --image-file"))
+	}
 	in := customize.Install{RequireSigned: f.requireSigned}
 	for _, name := range images {
 		in.Images = append(in.Images, env.path(name))
@@ -65,9 +68,6 @@ func (f installFlags) run(ctx context.Context, env Env, images []string) error {
 	}
 	j.plan = func(ctx context.Context, b *customize.Base) (*customize.Plan, error) {
 		return customize.NewInstall(ctx, b, in)
-	}
-	if f.target.base == "" {
-		return usage(errors.New("install needs --image-file"))
 	}
 	return cannot(j.run(ctx), "install %s", filepath.Base(images[0]))
 }

@@ -123,12 +123,15 @@ func dataOf(c tree.Content) (bytes int64) {
 func (p *Plan) fits() error {
 	for _, m := range p.Base.Mounts {
 		edits := p.editsOn(m.Dir)
-		room := m.Free
+		room, need := m.Free, needed(edits)
+		if need <= room {
+			continue
+		}
 		for _, name := range p.replaced(m, edits) {
 			size, _ := sizeOf(m, name)
 			room += size
 		}
-		if need := needed(edits); need > room {
+		if need > room {
 			return fmt.Errorf("%s, which is mounted at %s, has room for %d bytes, the new files need %d", m.Part.Name(), m.Dir, room, need)
 		}
 	}

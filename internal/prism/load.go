@@ -24,9 +24,9 @@ const (
 	maxFaults = 20
 )
 
-// Load reads the config file at path. Everything that is wrong with it is in
-// the error, which then joins *Fault.
-func Load(path string) (*Config, error) {
+// Load reads the config file at path, which messages call name. Everything that
+// is wrong with it is in the error, which then joins *Fault.
+func Load(path, name string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(text, path, dir)
+	return Parse(text, name, dir)
 }
 
 // Parse reads a config. The name of its file is for messages; relative paths
@@ -74,7 +74,15 @@ type decoder struct {
 	faults []error
 }
 
-func (d *decoder) err() error { return errors.Join(d.faults...) }
+func (d *decoder) err() error {
+	switch len(d.faults) {
+	case 0:
+		return nil
+	case 1:
+		return d.faults[0]
+	}
+	return faults(d.faults)
+}
 
 func (d *decoder) fault(at Pos, help, format string, args ...any) error {
 	return &Fault{At: at, Text: fmt.Sprintf(format, args...), Help: help}

@@ -7,13 +7,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v4"
 
 	"sextant/internal/prism"
+	"sextant/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -64,7 +67,7 @@ func TestCases(t *testing.T) {
 	for _, path := range cases(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			var got bytes.Buffer
-			cfg, err := prism.Load(path)
+			cfg, err := prism.Load(path, path)
 			if err != nil {
 				writeFaults(&got, err)
 			} else {
@@ -189,6 +192,48 @@ func TestSchema(t *testing.T) {
 	}
 	if !bytes.Equal(want, got.Bytes()) {
 		t.Errorf("%s is not what Schema returns; -update rewrites it", path)
+	}
+}
+
+// TestSchemaByOthers lets another program validate the test cases by the schema:
+// it takes what Load takes and refuses what Load refuses, but for keys that are
+// refused only where they ask for something.
+func TestSchemaByOthers(t *testing.T) {
+	testenv.Require(t, "jsonschema")
+	validate := func(instances ...string) ([]byte, error) {
+		var args []string
+		for _, name := range instances {
+			args = append(args, "-i", name)
+		}
+		return exec.Command("jsonschema", append(args, "../../docs/customize.schema.json")...).CombinedOutput()
+	}
+	var good []string
+	for _, path := range cases(t) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var v any
+		// Of two documents the other program would see the first alone.
+		if err := yaml.Unmarshal(text, &v); err != nil || v == nil || strings.Contains(path, "idle") || strings.Contains(path, "two") {
+			continue
+		}
+		instance := filepath.Join(t.TempDir(), filepath.Base(path)+".json")
+		raw, err := json.Marshal(v)
+		if err == nil {
+			err = os.WriteFile(instance, raw, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := prism.Load(path, path); err == nil {
+			good = append(good, instance)
+		} else if out, theirs := validate(instance); theirs == nil {
+			t.Errorf("%s: Load: %v, but the schema takes it\n%s", path, err, out)
+		}
+	}
+	if out, err := validate(good...); err != nil || len(good) < 3 {
+		t.Errorf("the schema refuses some of %q: %v\n%s", good, err, out)
 	}
 }
 

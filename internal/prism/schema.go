@@ -22,7 +22,8 @@ func schemaOf(t reflect.Type, path string) map[string]any {
 	}
 	switch {
 	case t == reflect.TypeFor[[]Option]():
-		return map[string]any{"type": "object", "additionalProperties": (&Text{}).schema()}
+		// Many options are numbers, and nobody quotes them.
+		return map[string]any{"type": "object", "additionalProperties": map[string]any{"type": []string{"string", "number", "boolean"}}}
 	case t.Kind() == reflect.Slice:
 		return map[string]any{"type": "array", "items": schemaOf(t.Elem(), path+"[]")}
 	}

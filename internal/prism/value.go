@@ -1,6 +1,7 @@
 package prism
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -37,6 +38,29 @@ func (f *Fault) Error() string {
 
 // Hint returns what to do instead, for the line after the error message.
 func (f *Fault) Hint() string { return f.Help }
+
+// faults are several, each with what to do about it on its own line.
+type faults []error
+
+// Error returns one line for each.
+func (fs faults) Error() string {
+	var lines []string
+	for _, err := range fs {
+		line := err.Error()
+		var f *Fault
+		if errors.As(err, &f) && f.Help != "" {
+			line += "; " + f.Help
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Hint returns nothing, as the lines have it.
+func (fs faults) Hint() string { return "" }
+
+// Unwrap returns each fault.
+func (fs faults) Unwrap() []error { return fs }
 
 // leaf is a value that is written as a scalar.
 type leaf interface {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -36,7 +37,7 @@ const toolchain = "the Go toolchain, signed"
 
 // contests prepares the inputs and returns what is measured.
 func (b *bench) contests(ctx context.Context) ([]contest, error) {
-	if err := errors.Join(b.prepare(ctx), b.prepareReaders(ctx)); err != nil {
+	if err := errors.Join(b.prepare(ctx), b.prepareReaders(ctx), b.prepareBases(ctx)); err != nil {
 		return nil, err
 	}
 	root := b.path("tree")
@@ -82,7 +83,7 @@ func (b *bench) contests(ctx context.Context) ([]contest, error) {
 		{limit: true, name: "limit: writing as many bytes, one processor", ours: job{
 			command: []string{b.self, "tool", "write", b.path("filesystem"), b.path("written")}, outputs: []string{b.path("written")},
 		}},
-	}, b.readers()...), nil
+	}, slices.Concat(b.readers(), b.bases())...), nil
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
