@@ -317,6 +317,30 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// TestForeign has disks of formats that are not read, with a table of partitions
+// in them: each is called by its name, and not taken for a damaged raw disk.
+func TestForeign(t *testing.T) {
+	testenv.Require(t, "qemu-img", "sfdisk")
+	dir := t.TempDir()
+	raw := filepath.Join(dir, "raw")
+	if err := os.WriteFile(raw, make([]byte, 8<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	virtual.Run(t, "sh", "-c", "echo 'label: gpt\nstart=1MiB' | sfdisk -q "+raw)
+	for format, name := range map[string]string{"vdi": "VDI", "vmdk": "VMDK", "parallels": "Parallels", "qed": "QED"} {
+		path := filepath.Join(dir, format)
+		virtual.Convert(t, format, "", raw, path)
+		if _, err := disk.Open(path); !errors.Is(err, fault.ErrUnsupported) || !strings.Contains(err.Error(), name+" is no format that sextant reads") {
+			t.Errorf("Open of a %s = %v", name, err)
+		}
+	}
+	if d, err := disk.Open(raw); err != nil {
+		t.Errorf("Open of the raw disk = %v", err)
+	} else {
+		d.Close()
+	}
+}
+
 // TestRefusesOtherFiles has images that name a file that exists.
 func TestRefusesOtherFiles(t *testing.T) {
 	testenv.Require(t, "qemu-img")

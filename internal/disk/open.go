@@ -102,6 +102,9 @@ func (d *Disk) openContainer(size int64) (err error) {
 	case isVHD:
 		err = d.openVHD(size)
 	default:
+		if err := refuseForeign(d.file); err != nil {
+			return err
+		}
 		d.Format, d.container = Raw, raw{d.file, size}
 	}
 	if err != nil {
