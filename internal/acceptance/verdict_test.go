@@ -114,7 +114,6 @@ var only = flag.String("trials", "", "regular expression for the names of trials
 func TestVerdictsOfSystemd(t *testing.T) {
 	trials := slices.Concat(signatureTrials(t), tableTrials(t), contentTrials(t), brokenTrials(t))
 	trials = slices.DeleteFunc(trials, func(tr trial) bool { return !regexp.MustCompile(*only).MatchString(tr.name) })
-	program := released(t)
 	for _, release := range rootfs.Releases() {
 		t.Run(release.String(), func(t *testing.T) {
 			t.Parallel()
@@ -127,8 +126,9 @@ func TestVerdictsOfSystemd(t *testing.T) {
 			script := tryAll
 			ours := release == rootfs.Sid() && os.Getenv("SEXTANT_TEST_LONG") != ""
 			if ours {
-				vm.CopyIn(program, "/root/ours/systemd-sysext")
+				vm.CopyIn(released(t), "/root/ours/systemd-sysext")
 				script += tryOurs
+				vm.Timeout *= 2
 			}
 			r := vm.MustRun(script)
 			for _, trial := range trials {
