@@ -45,9 +45,13 @@ settle() {
 	done
 }
 mkdir -p /root/bad
-mv /var/lib/extensions/{wrong,tampered,unsigned}.raw /var/lib/extensions/directory /root/bad/
+mv /var/lib/extensions/{wrong,tampered,unsigned,unit}.raw /var/lib/extensions/directory /root/bad/
+say "without the unit" sextant refresh
 say "theirs skips ours" systemd-sysext refresh
 say "theirs unmerges ours" systemd-sysext unmerge
+# The service manager keeps the program that starts services open from reload to
+# reload, and so an overlay that it was reloaded on.
+systemctl daemon-reload
 settle
 trace clean
 say gone "sh" "-c" "custom-tool || true"

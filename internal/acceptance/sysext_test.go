@@ -56,7 +56,7 @@ var ownStatus = regexp.MustCompile(`(?m)^status (\d+)$`)
 func TestSystemdsOwnSysextTest(t *testing.T) {
 	t.Parallel()
 	vm := vmtest.New(t, rootfs.Sid())
-	vm.Timeout = 20 * time.Minute
+	vm.Timeout = 40 * time.Minute
 	install(t, vm)
 	dir := t.TempDir()
 	sextant(t, dir, "genkey", "--algorithm=rsa:2048", "--key=mkosi.key", "--certificate=mkosi.crt")

@@ -15,6 +15,7 @@ import (
 	"sextant/internal/activate"
 	"sextant/internal/discover"
 	"sextant/internal/merge"
+	"sextant/internal/plain"
 )
 
 const listHelp = `List what is installed, and what a merge would make of it and why: merged;
@@ -85,12 +86,17 @@ func (f *runtimeFlags) installed(ctx context.Context, env Env, r activate.Reques
 		return nil, err
 	}
 	decided := make(map[string]merge.Decision)
-	switch report, err := decide(ctx, r); {
+	report, err := decide(ctx, r)
+	switch {
 	case errors.Is(err, errNotRoot):
 		fmt.Fprintln(env.Stderr, "note: only root can open images, so what becomes of them is not known")
 	case err != nil:
-		return nil, err
-	default:
+		fmt.Fprintln(env.Stderr, "note: nothing of it could be merged: "+plain.Text(err.Error()))
+	}
+	if report != nil {
+		if err != nil {
+			failed(report)
+		}
 		for _, d := range report.Decisions {
 			decided[d.Image.Found] = d
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sextant/internal/activate"
+	"sextant/internal/fault"
 	"sextant/internal/hierarchy"
 	"sextant/internal/merge"
 	"sextant/internal/plain"
@@ -103,8 +104,13 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 	if f.dryRun {
 		do = activate.Plan
 	}
+	said := make(map[string]bool)
+	r.Log = func(level merge.Level, text string) {
+		said[text] = said[text] || env.log(level, text)
+	}
 	report, err := do(ctx, r)
 	if report != nil {
+		report.Notices = slices.DeleteFunc(report.Notices, func(text string) bool { return !f.json && said[text] })
 		if err != nil {
 			failed(report)
 		}
@@ -117,7 +123,7 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 	}
 	if !f.dryRun {
 		if err := r.Notify(ctx, report); err != nil {
-			env.log(merge.Warning, err.Error())
+			r.Log(merge.Warning, err.Error())
 		}
 	}
 	return f.status(name, report)
@@ -127,7 +133,11 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 // been merged was not.
 func failed(report *merge.Report) {
 	report.Outcome = merge.Failed
-	report.Decisions = slices.DeleteFunc(report.Decisions, func(d merge.Decision) bool { return d.Verdict == merge.Merged })
+	for i := range report.Decisions {
+		if d := &report.Decisions[i]; d.Verdict == merge.Merged {
+			d.Verdict, d.Reason = merge.NotMerged, "nothing is wrong with it"
+		}
+	}
 }
 
 var errNotRoot = errors.New("only root may mount")
@@ -171,6 +181,7 @@ func (f *runtimeFlags) print(env Env, name string, report *merge.Report) error {
 	if err := printDecisions(env.Stdout, report.Decisions); err != nil {
 		return err
 	}
+	printHints(env.Stderr, report.Decisions)
 	done := func(did, would string) string {
 		if f.dryRun {
 			return would
@@ -229,6 +240,30 @@ func printDecisions(out io.Writer, list []merge.Decision) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", plain.Text(d.Image.Name), words(string(d.Verdict)), plain.Text(path), dash(d.Reason))
 	}
 	return t.Flush()
+}
+
+// printHints tells, once each, what to do about mistakes that are usual.
+func printHints(out io.Writer, list []merge.Decision) {
+	said := make(map[string]bool)
+	for _, d := range list {
+		if hint := hintAbout(d); hint != "" && !said[hint] {
+			said[hint] = true
+			fmt.Fprintln(out, "hint: "+hint)
+		}
+	}
+}
+
+func hintAbout(d merge.Decision) string {
+	switch {
+	case d.Verdict != merge.LeftOut:
+	case d.Rule == merge.RuleRelease:
+		return "an image is called NAME.raw, and has an extension-release.NAME"
+	case d.Rule == merge.RuleSignature && errors.Is(d.Err, fault.ErrUntrusted):
+		return "who signs is trusted by a certificate in /etc/verity.d, in a file that ends in .crt"
+	case d.Rule == merge.RuleSigned && d.Image.Kind.Image():
+		return "sextant sign puts a signature into an image that has a hash tree"
+	}
+	return ""
 }
 
 // words gives a verdict as it is read.

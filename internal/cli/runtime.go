@@ -11,6 +11,7 @@ import (
 	"sextant/internal/activate"
 	"sextant/internal/extension"
 	"sextant/internal/merge"
+	"sextant/internal/plain"
 	"sextant/internal/policy"
 	"sextant/internal/settings"
 )
@@ -69,7 +70,7 @@ func (f *runtimeFlags) shape(cmd *cobra.Command) {
 func (f *runtimeFlags) request(env Env) (activate.Request, error) {
 	r := activate.Request{
 		Force: f.force, NoReload: f.noReload, AlwaysRefresh: f.always,
-		Environ: env.Environ, Log: env.log, Identifier: "sextant", InJournal: env.inJournal(),
+		Environ: env.Environ, Log: func(level merge.Level, text string) { env.log(level, text) }, Identifier: "sextant", InJournal: env.inJournal(),
 	}
 	var err error
 	if f.root != "" {
@@ -122,16 +123,18 @@ func (f *runtimeFlags) settings(s *settings.Settings) error {
 	return nil
 }
 
-// log prints the warnings of the runtime. What it did is in its report.
-func (env Env) log(level merge.Level, text string) {
+// log prints the warnings of the runtime, and reports whether this is one. What
+// it did is in its report.
+func (env Env) log(level merge.Level, text string) bool {
 	if level > merge.Warning {
-		return
+		return false
 	}
 	line := "warning: " + text
 	if env.inJournal() {
 		line = fmt.Sprintf("<%d>%s", level, text)
 	}
-	fmt.Fprintln(env.Stderr, line)
+	fmt.Fprintln(env.Stderr, plain.Text(line))
+	return true
 }
 
 // cannotUnless is cannot for an error that may be a failure already, such as

@@ -85,6 +85,12 @@ touch usr/new
 run sextant status
 run sextant unmerge
 run sextant status --class=confext
+mkdir -p tree/usr/lib/extension-release.d
+echo ID=_any >tree/usr/lib/extension-release.d/extension-release.right
+mkfs.erofs --quiet var/lib/extensions/wrong.raw tree >/dev/null
+run sextant merge --dry-run
+run sextant merge --require-signed
+rm var/lib/extensions/wrong.raw
 run "$program" merge --root=/nowhere
 run "$program" status --root=/nowhere
 run sextant merge --class=what
@@ -102,7 +108,7 @@ var passing = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+
 // TestRuntime holds what the verbs of the runtime print against a golden file.
 func TestRuntime(t *testing.T) {
 	testenv.RequireRoot(t)
-	testenv.Require(t, "unshare", "setpriv")
+	testenv.Require(t, "unshare", "setpriv", "mkfs.erofs")
 	dir := t.TempDir()
 	program := filepath.Join(dir, "sextant")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "sextant/cmd/sextant")

@@ -11,9 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sextant/internal/discover"
 	"sextant/internal/extension"
 	"sextant/internal/fault"
 	"sextant/internal/image"
+	"sextant/internal/inroot"
 	"sextant/internal/keys"
 	"sextant/internal/policy"
 	"sextant/internal/report"
@@ -156,36 +158,19 @@ func readHost(path string) (*extension.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := []byte(nil), error(nil)
 	if info.IsDir() {
-		text, host.Scope, err = readRoot(path)
-	} else {
-		text, err = os.ReadFile(path)
+		if discover.IsInitrd(path) {
+			host.Scope = extension.Initrd
+		}
+		host.OS, err = extension.ReadOS(func(name string) ([]byte, error) { return inroot.ReadFile(path, name) })
+		return host, err
 	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	host.OS, err = extension.ParseRelease(text)
 	return host, err
-}
-
-// readRoot reads the os-release of a root directory, which nothing in it can
-// lead out of.
-func readRoot(path string) (text []byte, scope extension.Scope, err error) {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, "", err
-	}
-	defer root.Close()
-	scope = extension.System
-	if _, err := root.Stat("etc/initrd-release"); err == nil {
-		scope = extension.Initrd
-	}
-	if text, err = root.ReadFile("etc/os-release"); err != nil {
-		// The first is a link to the second, or missing.
-		text, err = root.ReadFile("usr/lib/os-release")
-	}
-	return text, scope, err
 }
 
 // trust returns the certificates to check against. Those that the user names

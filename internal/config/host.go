@@ -51,15 +51,9 @@ func distributions() map[string]distribution {
 // without one is Distribution custom.
 func DetectHost(root string) Host {
 	h := Host{Architecture: dps.Native()}
-	for _, path := range []string{"etc/os-release", "usr/lib/os-release"} {
-		text, err := os.ReadFile(filepath.Join(root, path))
-		if err != nil {
-			continue
-		}
-		if release, err := extension.ParseRelease(text); err == nil {
-			h.Distribution, h.Release = identify(release)
-		}
-		return h
+	release, err := extension.ReadOS(func(path string) ([]byte, error) { return os.ReadFile(filepath.Join(root, path)) })
+	if err == nil {
+		h.Distribution, h.Release = identify(release)
 	}
 	return h
 }

@@ -55,6 +55,8 @@ type Base struct {
 	Fstab      []fstab.Entry
 	Warnings   []string
 
+	units []fstab.Entry // mount units
+
 	// path is where the base is, if it was opened by that: then one of file and
 	// tree is not nil.
 	path string
@@ -125,10 +127,17 @@ func (b *Base) open(opts Options) (err error) {
 	if err := b.readFstab(); err != nil {
 		return err
 	}
-	if err := b.mountFstab(); err != nil {
+	if err := b.mountLines(b.Fstab); err != nil {
 		return err
 	}
 	if err := b.mountByType(chosen); err != nil {
+		return err
+	}
+	// Units lie in /usr, which may have been mounted only now.
+	if err := b.readMountUnits(); err != nil {
+		return err
+	}
+	if err := b.mountLines(b.units); err != nil {
 		return err
 	}
 	for _, p := range chosen {
@@ -169,7 +178,7 @@ func (b *Base) Root() (*sysroot.Root, error) {
 	for _, m := range b.Mounts {
 		mounts = append(mounts, sysroot.Mount{Dir: m.Dir, FS: m.FS, Err: m.Why})
 	}
-	for _, e := range b.Fstab {
+	for _, e := range b.lines() {
 		if _, ok := bindOf(e); ok && !b.mounted(e.Target) {
 			mounts = append(mounts, sysroot.Mount{Dir: e.Target, Bind: path.Clean(e.Source)})
 		}

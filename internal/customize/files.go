@@ -179,14 +179,10 @@ func (p *planner) warnOfMemory(at prism.Pos, destination string) {
 		return
 	}
 	covered := []string{"/run", "/dev", "/proc", "/sys"}
-	for _, e := range p.base.Fstab {
+	for _, e := range p.base.lines() {
 		if e.Type == "tmpfs" && strings.HasPrefix(e.Target, "/") {
 			covered = append(covered, e.Target)
 		}
-	}
-	// Some distributions have /tmp in memory without a line in fstab.
-	if p.exists("/usr/lib/systemd/system/local-fs.target.wants/tmp.mount") && !p.exists("/etc/systemd/system/tmp.mount") {
-		covered = append(covered, "/tmp")
 	}
 	for _, dir := range covered {
 		if strings.HasPrefix(place, dir+"/") {

@@ -56,6 +56,17 @@ func TestLayouts(t *testing.T) {
 		{"noauto with automount", []part{esp, withFstab("PARTLABEL=esp /mnt vfat noauto,x-systemd.automount\n")}, nil, "/ 2 ext4\n/mnt 1 vfat"},
 		{"another disk", []part{root, withFstab("UUID=00000000-1111 /data ext4\n")}, []string{"2"}, "/ 2 ext4"},
 		{"one label, two partitions", []part{{role: dps.LinuxGeneric}, withFstab("LABEL=root /srv ext4\n")}, nil, "/etc/fstab line 1: LABEL=root fits partition 1 and partition 2 (root-x86-64)"},
+		{"mount units", []part{
+			{role: dps.LinuxGeneric, name: "data"}, {role: dps.LinuxGeneric, name: "off"}, {role: dps.LinuxGeneric, name: "masked"},
+			{role: dps.Root, files: minimal(files{
+				"usr/lib/systemd/system/srv.mount":                       "[Mount]\nWhat=/dev/disk/by-partlabel/data\nWhere=/srv\nOptions=noatime\n",
+				"usr/lib/systemd/system/mnt.mount":                       "[Mount]\nWhat=/dev/disk/by-partlabel/off\nWhere=/mnt\n",
+				"usr/lib/systemd/system/opt.mount":                       "[Mount]\nWhat=/dev/disk/by-partlabel/masked\nWhere=/opt\n",
+				"usr/lib/systemd/system/local-fs.target.wants/opt.mount": "-> ../opt.mount",
+				"etc/systemd/system/local-fs.target.requires/srv.mount":  "-> /usr/lib/systemd/system/srv.mount",
+				"etc/systemd/system/opt.mount":                           "-> /dev/null",
+			})},
+		}, nil, "/ 4 ext4\n/srv 1 ext4"},
 		{"usr and home by type", []part{
 			{role: dps.Usr, files: files{"bin/": ""}},
 			{role: dps.Home, files: files{"me/": ""}}, root,

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
@@ -24,26 +23,23 @@ func (b *Base) readFstab() error {
 		return err
 	}
 	text, err := root.ReadFile("etc/fstab")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !missing(err) {
 		return err
 	}
 	b.Fstab = fstab.Parse(string(text))
 	return nil
 }
 
-// mountFstab mounts the partitions that fstab names. What is on no partition of
+// mountLines mounts the partitions that lines name. What is on no partition of
 // this disk, and what is not mounted at boot, is left out.
-func (b *Base) mountFstab() error {
-	for _, e := range b.Fstab {
+func (b *Base) mountLines(lines []fstab.Entry) error {
+	for _, e := range lines {
 		if e.Target == "/" || !strings.HasPrefix(e.Target, "/") || noAuto(e) {
 			continue
 		}
 		p, err := b.source(e.Source)
 		if err != nil {
-			return fmt.Errorf("/etc/fstab line %d: %w", e.Line, err)
+			return fmt.Errorf("%s: %w", placeOf(e), err)
 		}
 		if p == nil || p.Content.Kind == probe.Swap || b.mounted(e.Target) {
 			continue
@@ -52,6 +48,14 @@ func (b *Base) mountFstab() error {
 		b.Mounts = append(b.Mounts, b.mount(e.Target, p, subvolume))
 	}
 	return nil
+}
+
+// placeOf says where a line stands.
+func placeOf(e fstab.Entry) string {
+	if e.Line == 0 {
+		return "mount unit for " + e.Target
+	}
+	return fmt.Sprintf("/etc/fstab line %d", e.Line)
 }
 
 // bindOf returns the directory that a line of fstab shows at another place.

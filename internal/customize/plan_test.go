@@ -41,7 +41,9 @@ func system(t *testing.T) []byte {
 		part{role: dps.Root, name: "root", files: root},
 		part{role: dps.LinuxGeneric, name: "var", files: files{"lib/": "", "cache/": ""}},
 		part{role: dps.LinuxGeneric, name: "usr", files: files{
-			"bin/": "", "share/": "", "lib/systemd/libsystemd-shared-257.so": "",
+			"lib/systemd/system/local-fs.target.wants/media.mount": "-> ../media.mount",
+			"lib/systemd/system/media.mount":                       "[Mount]\nWhat=tmpfs\nWhere=/media\nType=tmpfs\n",
+			"bin/":                                                 "", "share/": "", "lib/systemd/libsystemd-shared-257.so": "",
 			"lib/systemd/systemd": "ELF", "lib/systemd/system/web.service": "[Install]\nWantedBy=multi-user.target\nAlias=http.service\n",
 			"lib/systemd/system/multi-user.target": "", "lib/systemd/system/plain.service": "[Service]\nExecStart=true\n",
 			"lib/tmpfiles.d/a.conf": "d /var/log/web 2750 daemon log -\nd /srv/%m 0700\nq /var/tmp 1777 root root 30d\n",
@@ -450,6 +452,7 @@ os:
   - {content: a, destination: /run/verity.d/a.crt}
   - {content: a, destination: /tmp/a}
   - {content: a, destination: /runner}
+  - {content: a, destination: /media/a}
 `, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -457,6 +460,7 @@ os:
 	want := []string{
 		"c.yaml:4:31: /run/verity.d/a.crt will not be seen: another file system is mounted over /run at boot",
 		"c.yaml:5:31: /tmp/a will not be seen: another file system is mounted over /tmp at boot",
+		"c.yaml:7:31: /media/a will not be seen: another file system is mounted over /media at boot",
 	}
 	if diff := cmp.Diff(want, plan.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

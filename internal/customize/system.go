@@ -29,18 +29,9 @@ type system struct {
 func systemdPaths() []string { return []string{"usr/lib/systemd/systemd", "lib/systemd/systemd"} }
 
 func readSystem(root *sysroot.Root) (s system, err error) {
-	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
-		text, err := root.ReadFile(name)
-		if missing(err) {
-			continue
-		}
-		if err != nil {
-			return s, err
-		}
-		if s.os, err = extension.ParseRelease(text); err != nil {
-			return s, err
-		}
-		break
+	s.os, err = extension.ReadOS(func(path string) ([]byte, error) { return root.ReadFile(path[1:]) })
+	if err != nil && !missing(err) {
+		return s, err
 	}
 	for _, name := range systemdPaths() {
 		if state, err := root.Stat(name); err == nil && state.Mode().IsRegular() {

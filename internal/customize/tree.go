@@ -2,6 +2,7 @@ package customize
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sextant/internal/fault"
@@ -33,7 +34,7 @@ func openTree(ctx context.Context, path string, opts Options) (*Base, error) {
 		b.Close()
 		return nil, fmt.Errorf("the %s has no root file system, one with /etc and /usr: %w", kind, fault.ErrUnsupported)
 	}
-	if err := b.readFstab(); err != nil {
+	if err := errors.Join(b.readFstab(), b.readMountUnits()); err != nil {
 		b.Close()
 		return nil, err
 	}

@@ -33,14 +33,10 @@ func (e *entry) candidate() (Candidate, error) {
 	if strings.HasPrefix(e.file, ".sysupdate.") {
 		return Candidate{}, skip("an update that is not complete")
 	}
-	path, err := inroot.Resolve(e.search.root, e.path)
+	path, found, err := look(e.search.root, e.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Candidate{Name: e.name()}, skip("the link leads nowhere")
 	}
-	if err != nil {
-		return Candidate{Name: e.name()}, err
-	}
-	found, err := os.Lstat(inroot.Join(e.search.root, path))
 	if err != nil {
 		return Candidate{Name: e.name()}, err
 	}
@@ -52,6 +48,20 @@ func (e *entry) candidate() (Candidate, error) {
 		return Candidate{}, skip(e.reason(found.Mode()))
 	}
 	return e.fill(Candidate{Name: name}, path, found)
+}
+
+// look follows the link that the last name of path may be, and returns what is
+// there and where. No other name of path is a link.
+func look(root, path string) (real string, found fs.FileInfo, err error) {
+	found, err = os.Lstat(inroot.Join(root, path))
+	if err != nil || found.Mode()&fs.ModeSymlink == 0 {
+		return path, found, err
+	}
+	if real, err = inroot.Resolve(root, path); err != nil {
+		return "", nil, err
+	}
+	found, err = os.Lstat(inroot.Join(root, real))
+	return real, found, err
 }
 
 // name guesses the name where nothing is behind it that could be looked at.

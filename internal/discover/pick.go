@@ -182,11 +182,7 @@ func (e *entry) choices(dir string, names []string, prefix, suffix string, image
 		if !ok {
 			continue
 		}
-		real, err := inroot.Resolve(e.search.root, dir+"/"+name)
-		if err != nil {
-			return nil, skip(err.Error())
-		}
-		found, err := os.Lstat(inroot.Join(e.search.root, real))
+		real, found, err := look(e.search.root, dir+"/"+name)
 		if err != nil {
 			return nil, skip(err.Error())
 		}

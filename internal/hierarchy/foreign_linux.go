@@ -17,13 +17,13 @@ import (
 // Hides is for the caller to fill in.
 func Foreigners(real string, class extension.Class, table []mount.Mount) (list []Foreign, err error) {
 	for i, m := range table {
-		f := Foreign{Path: m.Point, Type: m.Type, Source: m.Source}
+		f := Foreign{Path: m.Point, Type: m.Type, Source: m.Source, Upper: m.Upper()}
 		switch {
 		case m.Point == real:
 			if f.Place = at(real, class, table, i); f.Place == "" {
 				continue
 			}
-		case within(m.Point, real) && m.Type == "overlay" && m.Point != "/":
+		case within(m.Point, real) && m.Type == "overlay":
 			f.Place = Above
 		case within(real, m.Point) && m.Point != path.Join(real, DotDir(class)):
 			seen, err := visible(m)

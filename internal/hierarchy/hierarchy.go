@@ -78,11 +78,16 @@ type Foreign struct {
 	Type   string `json:"type"`   // file system type: overlay, tmpfs …
 	Source string `json:"source"` // as mountinfo has it
 
+	// Upper is the upper directory of an overlay, as who mounted it called it, ""
+	// where there is none.
+	Upper string `json:"-"`
+
 	// Hides are files of extensions that cannot be seen for it, each as
 	// "extension: /path".
 	Hides []string `json:"hides,omitempty"`
 
-	// HiddenBy says whose files lie over it.
+	// HiddenBy are files of extensions that lie over files of this mount, written
+	// as those in Hides.
 	HiddenBy []string `json:"hiddenBy,omitempty"`
 
 	// Advice is what to do about it, "" where nothing needs to be done.

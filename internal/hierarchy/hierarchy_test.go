@@ -92,6 +92,7 @@ func TestForeigners(t *testing.T) {
 	}
 	got, err := hierarchy.Foreigners("/r/usr", extension.Sysext, table)
 	want := []hierarchy.Foreign{
+		{Place: hierarchy.Above, Path: "/", Type: "overlay", Source: "live"},
 		{Place: hierarchy.Above, Path: "/r", Type: "overlay", Source: "image"},
 		{Place: hierarchy.Beneath, Path: "/r/usr", Type: "overlay", Source: "prism"},
 		{Place: hierarchy.Covers, Path: "/r/usr", Type: "tmpfs", Source: "late"},

@@ -13,9 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"sextant/internal/symlink"
 )
 
 // maxLinks is how many symbolic links one path may lead through (CHASE_MAX).
@@ -53,32 +50,15 @@ func ResolveNew(root, path string) (string, error) {
 	return at, nil
 }
 
-func follow(root, path string) (at, rest string, err error) {
-	return symlink.Follow(directory(root), "/", path, symlink.Rules{Links: maxLinks})
-}
-
-// directory is the root, as package symlink reads it: what is below has its path
-// without links.
-type directory string
-
-func (d directory) Child(way []string, name string) (string, symlink.Kind, error) {
-	at := strings.TrimSuffix(way[len(way)-1], "/") + "/" + name
-	found, err := os.Lstat(Join(string(d), at))
+// ReadFile reads a file of the system below root, following links there.
+func ReadFile(root, path string) ([]byte, error) {
+	at, err := Resolve(root, path)
 	if err != nil {
-		return "", symlink.Other, plain(err)
+		return nil, err
 	}
-	return at, symlink.KindOf(found.IsDir(), found.Mode()&os.ModeSymlink != 0), nil
+	return os.ReadFile(Join(root, at))
 }
 
-func (d directory) Target(link string) (string, error) {
-	target, err := os.Readlink(Join(string(d), link))
-	return target, plain(err)
-}
-
-// plain returns the number of an error, without operation and path.
-func plain(err error) error {
-	if e, ok := err.(*os.PathError); ok {
-		return e.Err
-	}
-	return err
+func follow(root, path string) (at, rest string, err error) {
+	return followIn(directory(root), path)
 }

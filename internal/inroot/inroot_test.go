@@ -82,6 +82,38 @@ func TestResolveNew(t *testing.T) {
 	}
 }
 
+func TestResolveIn(t *testing.T) {
+	root := system(t)
+	for path, want := range map[string]string{"/lib/file": "/usr/lib/file", "/up/new/x": "/usr/lib/new/x", "/top": "/", "/nowhere/..": "/"} {
+		_, missing := os.Lstat(inroot.Join(root, want))
+		for name, fsys := range map[string]fs.FS{"Dir": inroot.Dir(root), "os.DirFS": os.DirFS(root)} {
+			got, exists, err := inroot.ResolveIn(fsys, path)
+			if err != nil || got != want || exists != (missing == nil && path != "/nowhere/..") {
+				t.Errorf("ResolveIn(%s, %q) = %q, %t, %v, want %q", name, path, got, exists, err, want)
+			}
+		}
+	}
+	if _, _, err := inroot.ResolveIn(inroot.Dir(root), "/slash"); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("ResolveIn(/slash) = %v, want ENOTDIR", err)
+	}
+}
+
+// TestDirHasEveryName has a name that os.DirFS does not take.
+func TestDirHasEveryName(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "\xff"), []byte("text"), 0o644); err != nil {
+		t.Skip(err) // not every file system has it
+	}
+	at, exists, err := inroot.ResolveIn(inroot.Dir(root), "/\xff")
+	if err != nil || !exists {
+		t.Fatalf("ResolveIn = %q, %t, %v", at, exists, err)
+	}
+	text, err := fs.ReadFile(inroot.Dir(root), at[1:])
+	if err != nil || string(text) != "text" {
+		t.Errorf("ReadFile = %q, %v", text, err)
+	}
+}
+
 // FuzzResolve never leaves the root.
 func FuzzResolve(f *testing.F) {
 	f.Add("/usr/lib", "../../..")

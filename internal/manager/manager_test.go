@@ -163,7 +163,7 @@ func TestApply(t *testing.T) {
 			manager.Wanted{Reload: true, Restart: []string{"a"}}, []string{"Reload", "RestartUnit a"}, nil,
 		},
 		"much else": {
-			fake{noise: 5000, units: map[string]string{"RestartUnit a": "done"}},
+			fake{noise: 800, units: map[string]string{"RestartUnit a": "done"}},
 			manager.Wanted{Reload: true, Restart: []string{"a"}}, []string{"Reload", "RestartUnit a"}, nil,
 		},
 		"restart wins": {

@@ -31,7 +31,7 @@ func (r *run) blame(s *site, cause error) error {
 	host := []string{a}
 	if s.status.Real != "" {
 		if err := tryLayers(a, s.real); err != nil {
-			return fmt.Errorf("the host's own %s cannot be a layer, probably as it is an overlay on an overlay already: %w", s.real, cause)
+			return fmt.Errorf("the host's own %s cannot be a layer, probably as it is an overlay on an overlay already: %w", s.real, err)
 		}
 		host = append(host, s.real)
 	}

@@ -25,7 +25,7 @@ import (
 func faultWorld(t *testing.T) {
 	t.Helper()
 	write(t, "/usr", map[string]string{"bin/host": "host"})
-	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "opt/a": "a"})
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "opt/a": "a", "usr/local/hidden": "a"})
 	image := disk.Recipe{Files: content("image", "/usr").Tree, NoHash: true}.Make(t)
 	if err := os.WriteFile("/var/lib/extensions/image.raw", image.Bytes, 0o644); err != nil {
 		t.Fatal(err)
@@ -49,7 +49,11 @@ type act struct {
 	name    string
 	prepare func(t *testing.T)
 	mutable merge.Mutable
-	do      func(context.Context, merge.Options) (*merge.Report, error)
+
+	// submounts says who wins below a hierarchy.
+	submounts merge.Submounts
+
+	do func(context.Context, merge.Options) (*merge.Report, error)
 }
 
 func doMerge(ctx context.Context, o merge.Options) (*merge.Report, error) {
@@ -79,20 +83,24 @@ func acts() []act {
 		}
 	}
 	return []act{
-		{"merge", func(*testing.T) {}, "", doMerge},
-		{"refresh", merged, "", doRefresh},
-		{"refresh without opt", func(t *testing.T) {
+		{name: "merge", prepare: func(*testing.T) {}, do: doMerge},
+		{name: "refresh", prepare: merged, do: doRefresh},
+		{name: "refresh without opt", prepare: func(t *testing.T) {
 			os.Rename("/var/lib/extensions/a/away", "/var/lib/extensions/a/opt")
 			merged(t)
 			os.Rename("/var/lib/extensions/a/opt", "/var/lib/extensions/a/away")
-		}, "", doRefresh},
-		{"unmerge", func(t *testing.T) {
+		}, do: doRefresh},
+		{name: "refresh over mounts", submounts: merge.SubmountsExtension, prepare: func(t *testing.T) {
 			os.Rename("/var/lib/extensions/a/away", "/var/lib/extensions/a/opt")
 			merged(t)
-		}, "", doUnmerge},
-		{"merge mutable", func(*testing.T) {}, merge.MutableYes, doMerge},
-		{"refresh mutable", mutable, merge.MutableYes, doRefresh},
-		{"unmerge mutable", mutable, merge.MutableYes, doUnmerge},
+		}, do: doRefresh},
+		{name: "unmerge", prepare: func(t *testing.T) {
+			os.Rename("/var/lib/extensions/a/away", "/var/lib/extensions/a/opt")
+			merged(t)
+		}, do: doUnmerge},
+		{name: "merge mutable", prepare: func(*testing.T) {}, mutable: merge.MutableYes, do: doMerge},
+		{name: "refresh mutable", prepare: mutable, mutable: merge.MutableYes, do: doRefresh},
+		{name: "unmerge mutable", prepare: mutable, mutable: merge.MutableYes, do: doUnmerge},
 	}
 }
 
@@ -130,7 +138,7 @@ func TestFaults(t *testing.T) {
 			before := state(t)
 			calls := 0
 			o := quiet(t)
-			o.Mutable = a.mutable
+			o.Mutable, o.Submounts = a.mutable, a.submounts
 			o.Before(func(string) error { calls++; return nil })
 			r, err := a.do(t.Context(), o)
 			must(t, r, err)
@@ -207,7 +215,7 @@ func killed(spec string) error {
 			continue
 		}
 		o := listed(extension.Sysext)
-		o.Mutable = a.mutable
+		o.Mutable, o.Submounts = a.mutable, a.submounts
 		o.Before(func(string) error {
 			if at == 0 {
 				return unix.Kill(os.Getpid(), unix.SIGKILL)
@@ -253,7 +261,7 @@ func TestKilled(t *testing.T) {
 	for _, a := range acts() {
 		t.Run(a.name, func(t *testing.T) {
 			o := quiet(t)
-			o.Mutable = a.mutable
+			o.Mutable, o.Submounts = a.mutable, a.submounts
 			a.prepare(t)
 			r, err := a.do(t.Context(), o)
 			must(t, r, err)

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,20 +38,55 @@ func (r *run) findForeign(table []mount.Mount) error {
 // and decides who wins.
 func (r *run) meetForeign() error {
 	for _, s := range r.sites {
+		err := r.chooseSubmounts(s)
 		for i := range s.foreign {
 			f := &s.foreign[i]
-			if f.Place == hierarchy.Below {
-				r.hide(s, f)
-			}
 			f.Advice = advice(*f, r.opts.Submounts)
+			switch {
+			case f.Place == hierarchy.Beneath:
+				for _, p := range s.parts {
+					f.HiddenBy = append(f.HiddenBy, hidden(p.Name, s.path, os.DirFS(p.dir), inUpper(*f))...)
+				}
+			case f.Place == hierarchy.Below && r.opts.Submounts == SubmountsExtension:
+				f.Hides, f.HiddenBy = nil, f.Hides
+			}
 			r.sayForeign(*f)
 		}
 		r.report.Foreign = append(r.report.Foreign, s.foreign...)
-		if err := r.chooseSubmounts(s); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// everything is for hidden.
+func everything(string) bool { return true }
+
+// inUpper returns what tells whether the upper directory of a mount has a file.
+// Where it cannot be seen it has none.
+func inUpper(f hierarchy.Foreign) func(rel string) bool {
+	return func(rel string) bool {
+		if f.Upper == "" {
+			return false
+		}
+		found, err := os.Lstat(filepath.Join(f.Upper, rel))
+		return err == nil && !found.IsDir()
+	}
+}
+
+// findHidden finds out what the mounts of others hide, and reports whether one
+// that was carried over so far shall give way to extensions.
+func (r *run) findHidden() (change bool) {
+	for _, s := range r.sites {
+		for i := range s.foreign {
+			if f := &s.foreign[i]; f.Place == hierarchy.Below {
+				r.hide(s, f)
+				change = change || r.opts.Submounts == SubmountsExtension && len(f.Hides) > 0
+			}
+		}
+	}
+	return change
 }
 
 // hide lists what a mount below a hierarchy hides.
@@ -61,16 +97,17 @@ func (r *run) hide(s *site, f *hierarchy.Foreign) {
 		if err != nil {
 			continue // it has nothing there
 		}
-		f.Hides = append(f.Hides, hidden(l.Name, s.path+rel, os.DirFS(inroot.Join(l.dir, resolved)))...)
+		f.Hides = append(f.Hides, hidden(l.Name, s.path+rel, os.DirFS(inroot.Join(l.dir, resolved)), everything)...)
 	}
 }
 
-// hidden lists the files of one extension below a path, as far as they are few.
-func hidden(name, path string, files fs.FS) (list []string) {
+// hidden lists the files of one extension below a path that count, as far as they
+// are few.
+func hidden(name, path string, files fs.FS, counts func(rel string) bool) (list []string) {
 	more := 0
 	err := fs.WalkDir(files, ".", func(rel string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil || d.IsDir():
+		case err != nil || d.IsDir() || !counts(rel):
 		case len(list) < maxHidden:
 			list = append(list, name+": "+filepath.Join(path, rel))
 		default:
@@ -99,6 +136,7 @@ func (r *run) chooseSubmounts(s *site) error {
 					return false
 				}
 				m.tree.Close()
+				s.dropped = append(s.dropped, m)
 				return true
 			})
 		}
@@ -127,11 +165,15 @@ func (r *run) sayForeign(f hierarchy.Foreign) {
 	if f.Advice == "" {
 		return
 	}
-	text := fmt.Sprintf("%s is mounted at %s (%s)", f.Type, f.Path, f.Place)
-	if len(f.Hides) > 0 {
-		text += ", where there is " + strings.Join(f.Hides, ", ")
+	level := Notice
+	if f.Place == hierarchy.Above {
+		level = Debug // it matters only where the kernel refuses, and is named then
 	}
-	r.opts.log(Notice, text+": "+f.Advice+".")
+	text := fmt.Sprintf("%s is mounted at %s (%s)", f.Type, f.Path, f.Place)
+	if names := append(slices.Clone(f.Hides), f.HiddenBy...); len(names) > 0 {
+		text += ", where there is " + strings.Join(names, ", ")
+	}
+	r.opts.log(level, text+": "+f.Advice+".")
 }
 
 // foreignNow is for Status: it has no layers to look into, so it looks into the
@@ -142,41 +184,53 @@ func (r *run) foreignNow(s *hierarchy.Status, table []mount.Mount) error {
 		return err
 	}
 	for i := range list {
-		if f := &list[i]; f.Place == hierarchy.Below && s.Merged && r.opts.Images != nil {
-			if err := r.hideCandidates(s, f); err != nil {
-				return err
-			}
+		f := &list[i]
+		if !s.Merged || r.opts.Images == nil {
+			continue
 		}
+		switch f.Place {
+		case hierarchy.Below:
+			f.Hides, err = r.inCandidates(s, f.Path, everything)
+		case hierarchy.Beneath:
+			f.HiddenBy, err = r.inCandidates(s, s.Real, inUpper(*f))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for i := range list {
 		list[i].Advice = advice(list[i], r.opts.Submounts)
 	}
 	s.Foreign = list
 	return nil
 }
 
-func (r *run) hideCandidates(s *hierarchy.Status, f *hierarchy.Foreign) (err error) {
+// inCandidates lists the files of what is merged that lie below a path of the
+// host and count.
+func (r *run) inCandidates(s *hierarchy.Status, below string, counts func(rel string) bool) (list []string, err error) {
 	if r.candidates == nil {
 		if r.candidates, err = r.opts.Images(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	path := s.Path + strings.TrimPrefix(f.Path, s.Real)
+	path := s.Path + strings.TrimPrefix(below, s.Real)
 	for _, c := range r.candidates {
 		if c.Fault == nil && slices.Contains(s.Extensions, c.Name) {
-			f.Hides = append(f.Hides, hiddenIn(c, path)...)
+			list = append(list, hiddenIn(c, path, counts)...)
 		}
 	}
-	return nil
+	return list, nil
 }
 
-// hiddenIn lists the files of a candidate below a path, without mounting it.
-// What cannot be read that way is passed over.
-func hiddenIn(c discover.Candidate, path string) (list []string) {
+// hiddenIn is hidden for a candidate, without mounting it. What cannot be read
+// that way is passed over.
+func hiddenIn(c discover.Candidate, path string, counts func(rel string) bool) (list []string) {
 	if !c.Kind.Image() {
 		resolved, err := inroot.Resolve(c.Path, path)
 		if err != nil {
 			return nil
 		}
-		return hidden(c.Name, path, os.DirFS(inroot.Join(c.Path, resolved)))
+		return hidden(c.Name, path, os.DirFS(inroot.Join(c.Path, resolved)), counts)
 	}
 	m, err := image.Open(c.Path)
 	if err != nil {
@@ -186,14 +240,14 @@ func hiddenIn(c discover.Candidate, path string) (list []string) {
 	for _, v := range m.Volumes() {
 		inside := strings.TrimPrefix(path, "/")
 		if v.Role() == dps.Usr {
-			inside = strings.TrimPrefix(inside, "usr/")
+			inside = cmp.Or(strings.TrimPrefix(strings.TrimPrefix(inside, "usr"), "/"), ".")
 		}
 		files, _, err := m.FileSystem(v.Data)
 		if err != nil {
 			continue
 		}
 		if below, err := fs.Sub(files, inside); err == nil && exists(files, inside) {
-			list = append(list, hidden(c.Name, path, below)...)
+			list = append(list, hidden(c.Name, path, below, counts)...)
 		}
 	}
 	return list

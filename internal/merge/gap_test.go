@@ -88,12 +88,16 @@ func refreshWatched(t *testing.T, n int, opts merge.Options) (here, slave *watch
 	if err := <-ready; err != nil {
 		t.Fatal(err)
 	}
+	gap := gotime.Duration(0)
 	for range n {
-		if _, err := merge.Refresh(t.Context(), opts); err != nil {
+		r, err := merge.Refresh(t.Context(), opts)
+		if err != nil {
 			t.Error(err)
 			break
 		}
+		gap = max(gap, r.Gap)
 	}
+	t.Logf("the longest gap, as the engine sees it: %v", gap)
 	here.stop.Store(true)
 	slave.stop.Store(true)
 	<-done

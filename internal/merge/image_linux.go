@@ -30,7 +30,7 @@ func (r *run) mountImage(l *layer) (rule string, err error) {
 	}
 	volumes, err := m.Allowed(p, r.opts.systemd())
 	if err != nil {
-		return RulePolicy, err
+		return r.refused(m, l, err)
 	}
 	if len(volumes) == 0 {
 		return RuleTable, fmt.Errorf("has no root or usr partition that may be used: %w", fault.ErrCorrupt)
@@ -41,6 +41,17 @@ func (r *run) mountImage(l *layer) (rule string, err error) {
 		}
 	}
 	return "", nil
+}
+
+// refused tells why the image policy does not take an image: in plain words where
+// all that is missing is a signature that was asked for.
+func (r *run) refused(m *image.Image, l *layer, err error) (rule string, _ error) {
+	if r.opts.RequireSigned {
+		if _, err := m.Allowed(signedOnly(l.Class), r.opts.systemd()); err != nil {
+			return RuleSigned, fmt.Errorf("is not signed: %w", fault.ErrUntrusted)
+		}
+	}
+	return RulePolicy, err
 }
 
 // policyFor returns the image policy that holds for a candidate: the one that

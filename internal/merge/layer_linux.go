@@ -172,7 +172,7 @@ func (r *run) readHost() error {
 	if discover.IsInitrd(r.opts.Root) {
 		r.host.Scope = extension.Initrd
 	}
-	paths := []string{"/etc/os-release", "/usr/lib/os-release"}
+	paths := extension.OSReleasePaths()
 	if r.opts.OSRelease != "" {
 		paths = []string{r.opts.OSRelease}
 	}

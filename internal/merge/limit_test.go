@@ -196,9 +196,10 @@ func TestForeign(t *testing.T) {
 	if !inSmallWorld(t) {
 		return
 	}
-	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/local/bin/tool": "a"})
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/share/both": "a", "usr/local/bin/tool": "a"})
 	write(t, "/usr/local", map[string]string{"host": "host"})
 	overlayOn(t, "/usr", "prismusr")
+	write(t, "/usr/share", map[string]string{"both": "prism"})
 	overlayOn(t, "/usr/local", "prismlocal")
 	opts := options(t)
 	r, err := merge.Merge(t.Context(), opts)
@@ -206,6 +207,11 @@ func TestForeign(t *testing.T) {
 	want(t, "/usr/prismusr", "prismusr")
 	want(t, "/usr/local/prismlocal", "prismlocal")
 	want(t, "/usr/local/bin/tool", "<none>")
+	want(t, "/usr/share/both", "a")
+	both := []string{"a: /usr/share/both"}
+	if !slices.Equal(r.Foreign[0].HiddenBy, both) {
+		t.Errorf("hidden by %q, want %q", r.Foreign[0].HiddenBy, both)
+	}
 	if len(r.Foreign) != 2 || r.Foreign[0].Place != "beneath" || r.Foreign[1].Place != "below" || !slices.Equal(r.Foreign[1].Hides, []string{"a: /usr/local/bin/tool"}) {
 		t.Errorf("foreign mounts: %+v", r.Foreign)
 	}
@@ -213,15 +219,21 @@ func TestForeign(t *testing.T) {
 	if err != nil || len(status[0].Foreign) != 2 || !slices.Equal(status[0].Foreign[1].Hides, []string{"a: /usr/local/bin/tool"}) {
 		t.Errorf("Status() = %+v, %v", status, err)
 	}
+	if !slices.Equal(status[0].Foreign[0].HiddenBy, both) {
+		t.Errorf("Status(): hidden by %q, want %q", status[0].Foreign[0].HiddenBy, both)
+	}
 	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
 		t.Fatal(err)
 	}
 	before := mounts(t)
 	opts.Submounts = merge.SubmountsExtension
-	for range 2 {
+	for i := range 2 {
 		opts.AlwaysRefresh = true
 		r, err = merge.Refresh(t.Context(), opts)
 		must(t, r, err)
+		if i == 0 && !slices.Equal(r.Foreign[1].HiddenBy, []string{"a: /usr/local/bin/tool"}) {
+			t.Errorf("the extensions win: %+v", r.Foreign)
+		}
 		want(t, "/usr/local/bin/tool", "a")
 		want(t, "/usr/local/prismlocal", "<none>")
 		want(t, "/usr/local/host", "host")

@@ -150,11 +150,13 @@ const (
 type Verdict string
 
 // A candidate is merged; or ignored as it does not fit, which is nobody's
-// fault; or left out as something is wrong with it, which is an error.
+// fault; or left out as something is wrong with it, which is an error. NotMerged
+// goes with the outcome Failed: nothing is wrong with this one.
 const (
-	Merged  Verdict = "merged"
-	Ignored Verdict = "ignored"
-	LeftOut Verdict = "left-out"
+	Merged    Verdict = "merged"
+	Ignored   Verdict = "ignored"
+	LeftOut   Verdict = "left-out"
+	NotMerged Verdict = "not-merged"
 )
 
 // Decision is what becomes of one candidate and why.
@@ -185,6 +187,11 @@ type Report struct {
 
 	// Hierarchy is the one that is already merged.
 	Hierarchy string `json:"hierarchy,omitempty"`
+
+	// Gap is how long the longest of the hierarchies was without extensions
+	// during a refresh, in ns: 0 where the new overlay could be put beneath the
+	// old one.
+	Gap time.Duration `json:"gap,omitempty"`
 
 	// Foreign are mounts of others that meet the hierarchies.
 	Foreign []hierarchy.Foreign `json:"foreign,omitempty"`

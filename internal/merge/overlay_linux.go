@@ -110,15 +110,24 @@ func (r *run) lower(s *site) (list []string, backing string, err error) {
 	for _, p := range s.parts {
 		list = append(list, p.dir)
 	}
-	if s.status.Real == "" || s.upper.isHost {
-		return list, "", nil
+	host := s.status.Real != "" && !s.upper.isHost
+	if host {
+		empty, err := emptyDir(s.real)
+		if err != nil {
+			return nil, "", err
+		}
+		host = !empty
 	}
-	empty, err := emptyDir(s.real)
-	if err != nil || empty {
-		return list, "", err
+	switch {
+	case host:
+		backing, err = mount.BlockDevice(s.real)
+		return append(list, s.real), backing, err
+	case len(list) == 1 && s.upper.dir == "":
+		// The kernel takes no overlay of one directory.
+		nothing := s.in("empty")
+		return append(list, nothing), "", r.k.mkdirAll(nothing, 0o755)
 	}
-	backing, err = mount.BlockDevice(s.real)
-	return append(list, s.real), backing, err
+	return list, "", nil
 }
 
 // buildOverlay makes the new overlay of a hierarchy, with dot directory and

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -39,6 +40,7 @@ type run struct {
 	lock    *os.File            // the host's own workspace
 	anchors []*x509.Certificate // of verity.d, when they are needed
 	selinux bool
+	dry     bool // nothing outside of the namespace may change
 }
 
 func newRun(ctx context.Context, opts Options) *run {
@@ -52,12 +54,16 @@ func (r *run) now() time.Time { return time.Now() }
 // and checked where nobody sees it.
 func Plan(ctx context.Context, opts Options) (*Report, error) {
 	r := newRun(ctx, opts)
+	r.dry = true
 	return r.report, r.locked(func() error {
 		if err := r.prepare(); err != nil {
 			return err
 		}
 		defer r.space.leave()
 		if err := r.survey(); err != nil || r.report.Outcome != Done {
+			return err
+		}
+		if err := r.buildAll(); err != nil {
 			return err
 		}
 		for _, s := range r.sites {
@@ -116,7 +122,7 @@ func Unmerge(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.sound(); err != nil {
 			return err
 		}
-		return r.unmergeAll()
+		return errors.Join(r.unmergeAll(), r.covered())
 	})
 }
 
@@ -155,6 +161,10 @@ func Status(ctx context.Context, opts Options) ([]hierarchy.Status, error) {
 
 // replace makes the new overlays and puts them in place of the old ones.
 func (r *run) replace() (err error) {
+	if err := r.covered(); err != nil {
+		r.notice(Warning, err.Error())
+		r.report.Foreign = nil // it will be listed among the others
+	}
 	if err := r.prepare(); err != nil {
 		return err
 	}
@@ -196,12 +206,12 @@ func (r *run) prepare() (err error) {
 		return err
 	}
 	r.identities = make(map[string]identity, len(r.candidates))
-	for _, c := range r.candidates {
+	for i, c := range r.candidates {
 		if c.Fault != nil {
 			continue
 		}
 		if r.identities[c.Path], err = identify(c); err != nil {
-			return err
+			r.candidates[i].Fault = err // it vanished, or cannot be read
 		}
 	}
 	r.space, err = r.k.enter()
@@ -222,7 +232,8 @@ func (r *run) survey() error {
 			return err
 		}
 		r.chooseLayers()
-		if err := r.compare(); err != nil || r.report.Outcome != Done {
+		change := r.findHidden()
+		if err := r.compare(change); err != nil || r.report.Outcome != Done {
 			return err
 		}
 		return r.meetForeign()
@@ -240,7 +251,7 @@ func (r *run) mountWorkspace() error {
 }
 
 // compare says whether there is nothing to merge, or nothing new.
-func (r *run) compare() error {
+func (r *run) compare(change bool) error {
 	if len(r.layers) == 0 && r.opts.mutable() == MutableNo {
 		r.report.Outcome = Nothing
 		r.sayNothing()
@@ -255,7 +266,7 @@ func (r *run) compare() error {
 		if s.status.Origin == nil {
 			continue
 		}
-		if sameOrigin(s.status.Origin, []byte(r.origin)) && !r.opts.AlwaysRefresh {
+		if sameOrigin(s.status.Origin, []byte(r.origin)) && !r.opts.AlwaysRefresh && !change {
 			r.report.Outcome = Skipped
 		}
 		break // systemd compares with the first one too

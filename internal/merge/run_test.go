@@ -45,6 +45,71 @@ func TestPlan(t *testing.T) {
 	noDevices(t)
 }
 
+// TestPlanRefuses has a dry run find what the kernel will not do, and what the
+// mutable directory is not fit for.
+func TestPlanRefuses(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "good", map[string]string{"usr/bin/good": "good"})
+	write(t, "/opt/extensions/inside", map[string]string{"opt/inside": "x", "usr/lib/extension-release.d/extension-release.inside": "ID=_any\n"})
+	if err := os.Symlink("/opt/extensions/inside", "/var/lib/extensions/inside"); err != nil {
+		t.Fatal(err)
+	}
+	opts := options(t)
+	r, err := merge.Plan(t.Context(), opts)
+	must(t, r, err)
+	if got := verdicts(r); !slices.Equal(got, []string{"good: merged release", "inside: left-out mount"}) {
+		t.Errorf("decisions %q", got)
+	}
+	opts.Mutable = merge.MutableYes
+	before := state(t)
+	r, err = merge.Plan(t.Context(), opts)
+	must(t, r, err)
+	if after := state(t); after != before {
+		t.Errorf("Plan left\n%s\nbefore:\n%s", after, before)
+	}
+	write(t, "/var/lib/extensions.mutable/usr", map[string]string{"x": "x"})
+	if err := os.Chmod("/var/lib/extensions.mutable/usr", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := merge.Plan(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "has mode 0700") {
+		t.Errorf("Plan with a mutable directory of another mode: %v", err)
+	}
+}
+
+// TestEmpty has a mutable mode and nothing at all at a hierarchy.
+func TestEmpty(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a"})
+	opts := options(t)
+	opts.Mutable = merge.MutableAuto
+	r, err := merge.Merge(t.Context(), opts)
+	must(t, r, err)
+	want(t, "/usr/bin/a", "a")
+	want(t, "/opt/.systemd-sysext/extensions", "a\n")
+}
+
+// TestVanished leaves out a candidate that is gone when it is looked at.
+func TestVanished(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a"})
+	opts := options(t)
+	opts.Images = func() ([]discover.Candidate, error) {
+		list, _, err := discover.List("", extension.Sysext)
+		return append(list, discover.Candidate{Name: "gone", Path: "/var/lib/extensions/gone"}), err
+	}
+	r, err := merge.Merge(t.Context(), opts)
+	must(t, r, err)
+	if got := verdicts(r); !slices.Equal(got, []string{"a: merged release", "gone: left-out file"}) {
+		t.Errorf("decisions %q", got)
+	}
+}
+
 // TestRoot merges into a system below a directory, whose links do not lead out.
 func TestRoot(t *testing.T) {
 	if !inSmallWorld(t) {

@@ -25,6 +25,7 @@ type site struct {
 
 	mode      fs.FileMode // of the host's own directory
 	submounts []submount
+	dropped   []submount // what is not carried over to the new overlay
 	foreign   []hierarchy.Foreign
 	parts     []part // what extensions have there, the top one first
 	upper     upper

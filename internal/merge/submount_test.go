@@ -79,6 +79,62 @@ func TestSubmounts(t *testing.T) {
 	}
 }
 
+// TestSubmountGivesWay has a mount of others that was carried over give way to an
+// extension later. It is back when that is unmerged.
+func TestSubmountGivesWay(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/local/tool": "a"})
+	mountTmpfs(t, "/usr/local", "outer")
+	mountTmpfs(t, "/usr/share/kept", "kept")
+	before := mounts(t)
+	opts := options(t)
+	r, err := merge.Merge(t.Context(), opts)
+	must(t, r, err)
+	want(t, "/usr/local/outer", "outer")
+	opts.Submounts = merge.SubmountsExtension
+	r, err = merge.Refresh(t.Context(), opts)
+	if must(t, r, err).Outcome != merge.Done {
+		t.Errorf("refresh: %s", r.Outcome)
+	}
+	want(t, "/usr/local/tool", "a")
+	want(t, "/usr/local/outer", "<none>")
+	want(t, "/usr/share/kept/kept", "kept")
+	r, err = merge.Refresh(t.Context(), opts)
+	if must(t, r, err).Outcome != merge.Skipped {
+		t.Errorf("refresh again: %s", r.Outcome)
+	}
+	r, err = merge.Unmerge(t.Context(), opts)
+	must(t, r, err)
+	want(t, "/usr/local/outer", "outer")
+	if after := mounts(t); after != before {
+		t.Errorf("left\n%s\nbefore:\n%s", after, before)
+	}
+}
+
+// TestCovered names what others have mounted over the extensions.
+func TestCovered(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"opt/a": "a"})
+	opts := options(t)
+	r, err := merge.Merge(t.Context(), opts)
+	must(t, r, err)
+	mountTmpfs(t, "/opt", "cover")
+	r, err = merge.Unmerge(t.Context(), opts)
+	if err == nil || !strings.Contains(err.Error(), "tmpfs is mounted over the extensions at /opt") || len(r.Foreign) != 1 {
+		t.Errorf("unmerge: %v, %+v", err, r)
+	}
+	if err := unix.Unmount("/opt", 0); err != nil {
+		t.Fatal(err)
+	}
+	r, err = merge.Unmerge(t.Context(), opts)
+	must(t, r, err)
+	want(t, "/opt/a", "<none>")
+}
+
 // TestSubmountsLikeSystemd compares what is mounted after systemd's merge and
 // after ours, and takes turns.
 func TestSubmountsLikeSystemd(t *testing.T) {

@@ -77,7 +77,7 @@ func (r *run) later(undo func() error) { r.undo = append(r.undo, undo) }
 // the old one, so that the old one must go before the new one is made: what two
 // overlays on one upper directory do is undefined.
 func (r *run) sharesUpper(s *site) bool {
-	return s.status.WorkDir != "" && r.opts.mutable() != MutableNo
+	return s.status.WorkDir != "" && r.opts.mutable() != MutableNo && !r.dry
 }
 
 // build makes the new overlay of a hierarchy, if it is to have one.
@@ -99,6 +99,8 @@ func (r *run) swap(s *site) error {
 		return r.swapOut(s)
 	case !s.status.Merged:
 		return r.swapIn(s)
+	case len(s.dropped) > 0:
+		return r.swapHome(s)
 	}
 	return r.swapOver(s)
 }
@@ -109,7 +111,7 @@ func (r *run) swapIn(s *site) error {
 	if err := r.k.mkdirAll(s.real, 0o755); err != nil {
 		return err
 	}
-	originals, err := r.holdSubmounts(s)
+	originals, err := holdMounts(s.submounts)
 	if err != nil {
 		return err
 	}
@@ -127,10 +129,10 @@ func (r *run) swapIn(s *site) error {
 	return nil
 }
 
-// holdSubmounts opens the mounts of others that the new overlay has copies of, as
-// far as they are there.
-func (r *run) holdSubmounts(s *site) (list []*os.File, err error) {
-	for _, m := range s.submounts {
+// holdMounts opens the mounts of others that an overlay has copies of, as far as
+// they are there.
+func holdMounts(mounts []submount) (list []*os.File, err error) {
+	for _, m := range mounts {
 		point, err := mount.IsPoint(m.Point)
 		if missing(err) || err == nil && !point {
 			continue
@@ -198,6 +200,26 @@ func (r *run) swapOver(s *site) error {
 	return nil
 }
 
+// swapHome is for mounts of others that were carried over so far and now give way
+// to extensions: they go back to where the host has them, as if all were unmerged
+// and merged again.
+func (r *run) swapHome(s *site) error {
+	old, err := r.keepOld(s)
+	if err != nil {
+		return err
+	}
+	r.later(func() error { return r.putBack(s, old) })
+	start := time.Now()
+	if err := r.peel(s.real); err != nil {
+		return err
+	}
+	if err := r.swapIn(s); err != nil {
+		return err
+	}
+	r.report.Gap = max(r.report.Gap, time.Since(start))
+	return nil
+}
+
 // swapClassic takes the old overlay away before it puts the new one there. What
 // others have mounted on it is parked meanwhile.
 func (r *run) swapClassic(s *site) error {
@@ -211,6 +233,7 @@ func (r *run) swapClassic(s *site) error {
 	if err := r.park(s.submounts); err != nil {
 		return err
 	}
+	start := time.Now()
 	if err := r.k.detach(s.real); err != nil {
 		return err
 	}
@@ -223,6 +246,7 @@ func (r *run) swapClassic(s *site) error {
 	if err := r.k.attach(s.tree, s.real); err != nil {
 		return err
 	}
+	r.report.Gap = max(r.report.Gap, time.Since(start))
 	r.later(func() error { return r.k.detach(s.real) })
 	if err := r.unpark(); err != nil {
 		return err
@@ -256,7 +280,7 @@ func (r *run) putBack(s *site, old *os.File) error {
 	if ours {
 		return r.unpark()
 	}
-	originals, err := r.holdSubmounts(s)
+	originals, err := holdMounts(append(s.submounts, s.dropped...))
 	if err != nil {
 		return err
 	}

@@ -91,6 +91,12 @@ func (r *run) chooseUpper(s *site) error {
 	if mode == MutableImport {
 		return r.importDir(s, dir)
 	}
+	if err := r.checkUpper(s, dir); err != nil {
+		return err
+	}
+	if r.dry && (mode == MutableYes || mode == MutableAuto) {
+		return r.pretendUpper(s, dir)
+	}
 	if err := r.makeUpper(s, dir); err != nil {
 		return err
 	}
@@ -119,19 +125,43 @@ func (r *run) importDir(s *site, dir string) error {
 	return nil
 }
 
+// checkUpper refuses a mutable directory that cannot take changes, or would change
+// the mode of the hierarchy.
+func (r *run) checkUpper(s *site, dir string) error {
+	if mode := r.opts.mutable(); mode != MutableYes && mode != MutableAuto {
+		return nil
+	}
+	found, err := os.Stat(dir)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if found.Mode().Perm() != s.mode {
+		return fmt.Errorf("mutable directory %s has mode %04o, the hierarchy %04o", dir, found.Mode().Perm(), s.mode)
+	}
+	readOnly, err := mount.IsReadOnly(dir)
+	if err == nil && readOnly {
+		err = fmt.Errorf("mutable directory %s: %w", dir, syscall.EROFS)
+	}
+	return err
+}
+
+// pretendUpper is makeUpper and chooseWork for a dry run: with directories in the
+// workspace.
+func (r *run) pretendUpper(s *site, dir string) (err error) {
+	s.upper.dir, s.upper.work = s.in("dry")+"/upper", s.in("dry")+"/work"
+	if err := errors.Join(r.k.mkdirAll(s.upper.dir, 0o755), r.k.mkdirAll(s.upper.work, 0o700)); err != nil {
+		return err
+	}
+	s.upper.isHost, err = sameDir(dir, s.real)
+	return err
+}
+
 // makeUpper makes the upper directory where the mode asks for it.
 func (r *run) makeUpper(s *site, dir string) error {
-	mode := r.opts.mutable()
-	if mode == MutableYes || mode == MutableAuto {
-		found, err := os.Stat(dir)
-		if err == nil && found.Mode().Perm() != s.mode {
-			return fmt.Errorf("mutable directory %s has mode %04o, the hierarchy %04o", dir, found.Mode().Perm(), s.mode)
-		}
-		if err != nil && !missing(err) {
-			return err
-		}
-	}
-	if mode != MutableAuto {
+	if r.opts.mutable() != MutableAuto {
 		if err := r.makeDir(dir, 0o755); err != nil {
 			return err
 		}

@@ -173,7 +173,7 @@ func noDevices(t *testing.T) {
 		list = nil
 		files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
 		for _, file := range files {
-			if backing := read(file); strings.Contains(backing, "/var/lib/extensions/") || strings.HasPrefix(backing, "/images/") {
+			if backing := read(file); strings.HasPrefix(backing, "/var/lib/extensions/") || strings.HasPrefix(backing, "/images/") {
 				list = append(list, file+": "+backing)
 			}
 		}

@@ -35,6 +35,11 @@ func placeFlaws() []flaw {
 			s.write("opt/ext/dir/usr/x", "")
 			s.link("etc/extensions", "../opt/ext")
 		}, []string{"error place-inside"}, "ELOOP"},
+		{"such a link through another", func(t *testing.T, s *scene) {
+			s.write("opt/ext/dir/usr/x", "")
+			s.link("etc/extensions", "../var/ext")
+			s.link("var/ext", "../opt/ext")
+		}, []string{"error place-inside"}, "ELOOP"},
 		{"in /etc/extensions", func(t *testing.T, s *scene) { s.put("/etc/extensions/tool.raw", s.images[0].File.(disk.Blob)) }, nil, ""},
 		{"hidden by another", func(t *testing.T, s *scene) { s.write("etc/extensions/tool.raw", "") },
 			[]string{"warning place-hidden"}, "/etc/extensions/tool.raw has the same name"},

@@ -5,9 +5,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 
 	"sextant/internal/extension"
+	"sextant/internal/inroot"
 	"sextant/internal/report"
 	"sextant/internal/unit"
 )
@@ -82,12 +82,9 @@ func (c *checker) directories(class extension.Class, images []Image) error {
 // issue 26947); an image is mounted elsewhere first, and merges, but the
 // directory that it lies in is then seen through the merge.
 func (c *checker) inside(class extension.Class, dir, p string, isDir bool) {
-	real := dir
-	if target, err := fs.ReadLink(c.Root, dir[1:]); err == nil {
-		real = path.Join("/", target)
-		if !strings.HasPrefix(target, "/") {
-			real = path.Join(path.Dir(dir), target)
-		}
+	real, _, err := inroot.ResolveIn(c.Root, dir)
+	if err != nil {
+		real = dir
 	}
 	for _, h := range class.Hierarchies() {
 		if !below(real, h) {

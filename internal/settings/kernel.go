@@ -26,25 +26,25 @@ func ReadCommandLine(e Environment) CommandLine {
 // removes.
 func splitWords(text string) (words []string) {
 	var word strings.Builder
-	quote, any := rune(0), false
+	quote, inWord := rune(0), false
 	for _, r := range text {
 		switch {
 		case quote != 0 && r == quote:
 			quote = 0
 		case quote == 0 && (r == '"' || r == '\''):
-			quote, any = r, true
+			quote, inWord = r, true
 		case quote == 0 && strings.ContainsRune(" \t\r\n", r):
-			if any {
+			if inWord {
 				words = append(words, word.String())
 			}
 			word.Reset()
-			any = false
+			inWord = false
 		default:
 			word.WriteRune(r)
-			any = true
+			inWord = true
 		}
 	}
-	if any {
+	if inWord {
 		words = append(words, word.String())
 	}
 	return words

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
 	"sextant/internal/fault"
+	"sextant/internal/inroot"
 )
 
 // maxCertificate is the size in bytes of the largest certificate file read.
@@ -44,25 +45,10 @@ type Anchor struct {
 // symbolic link to /dev/null, hides those of its name in later directories.
 // Symbolic links are followed inside root; "" and "/" are the running system.
 // A directory that is missing is no error.
-func Trust(root string) ([]Anchor, error) {
-	r := rootDir(root)
-	found := make(map[string]string) // name to path; "" is a mask
-	for _, dir := range Directories() {
-		if err := r.collect(dir, found); err != nil {
-			return nil, fmt.Errorf("read certificates: %w", err)
-		}
-	}
-	var anchors []Anchor
-	for _, path := range found {
-		if path != "" {
-			anchors = append(anchors, r.read(path))
-		}
-	}
-	slices.SortFunc(anchors, func(a, b Anchor) int {
-		return strings.Compare(filepath.Base(a.Path), filepath.Base(b.Path))
-	})
-	return anchors, nil
-}
+func Trust(root string) ([]Anchor, error) { return rootDir{inroot.Dir(root), root}.trust() }
+
+// TrustIn is Trust for a root file system that is not mounted.
+func TrustIn(fsys fs.FS) ([]Anchor, error) { return rootDir{fsys, ""}.trust() }
 
 // Certificates returns the certificates of the anchors that have one.
 func Certificates(anchors []Anchor) (certificates []*x509.Certificate) {
@@ -75,18 +61,37 @@ func Certificates(anchors []Anchor) (certificates []*x509.Certificate) {
 }
 
 // rootDir is the directory that absolute paths start at.
-type rootDir string
+type rootDir struct {
+	fsys fs.FS
+	path string // of the root, for messages
+}
 
 // on gives the real path of a path below the root.
-func (r rootDir) on(path string) string { return filepath.Join("/", string(r), path) }
+func (r rootDir) on(path string) string { return filepath.Join("/", r.path, path) }
+
+func (r rootDir) trust() ([]Anchor, error) {
+	found := make(map[string]string) // name to path; "" is a mask
+	for _, dir := range Directories() {
+		if err := r.collect(dir, found); err != nil {
+			return nil, fmt.Errorf("read certificates: %w", err)
+		}
+	}
+	var anchors []Anchor
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if path := found[name]; path != "" {
+			anchors = append(anchors, r.read(path))
+		}
+	}
+	return anchors, nil
+}
 
 // collect adds the files of one directory to found.
 func (r rootDir) collect(dir string, found map[string]string) error {
-	real, err := r.resolve(dir)
+	real, _, err := inroot.ResolveIn(r.fsys, dir)
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	entries, err := os.ReadDir(r.on(real))
+	entries, err := fs.ReadDir(r.fsys, real[1:])
 	if err != nil {
 		return ignoreMissing(err)
 	}
@@ -95,7 +100,7 @@ func (r rootDir) collect(dir string, found map[string]string) error {
 		if _, taken := found[name]; taken || !strings.HasSuffix(name, ".crt") {
 			continue
 		}
-		path := filepath.Join(dir, name)
+		path := dir + "/" + name
 		if mask, regular := r.state(path); mask {
 			found[name] = ""
 		} else if regular {
@@ -116,14 +121,14 @@ func ignoreMissing(err error) error {
 // state reports what kind of entry path is. A dangling link and whatever is
 // neither file nor mask are passed over, as systemd does (conf-files.c).
 func (r rootDir) state(path string) (mask, regular bool) {
-	real, err := r.resolve(path)
+	real, exists, err := inroot.ResolveIn(r.fsys, path)
 	if real == "/dev/null" {
 		return true, false // an offline root need not have the device
 	}
-	if err != nil {
+	if err != nil || !exists {
 		return false, false
 	}
-	state, err := os.Lstat(r.on(real))
+	state, err := fs.Lstat(r.fsys, real[1:])
 	if err != nil {
 		return false, false
 	}
@@ -141,11 +146,11 @@ func (r rootDir) read(path string) Anchor {
 }
 
 func (r rootDir) readCertificate(path string) (*x509.Certificate, error) {
-	real, err := r.resolve(path)
+	real, _, err := inroot.ResolveIn(r.fsys, path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(r.on(real))
+	f, err := r.fsys.Open(real[1:])
 	if err != nil {
 		return nil, err
 	}

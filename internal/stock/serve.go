@@ -168,17 +168,17 @@ func (s service) list(_ context.Context, c varlink.Call, reply func(any) error) 
 	if err != nil {
 		return number(err)
 	}
-	any := false
+	listed := false
 	for _, f := range found {
 		if f.Fault != nil {
 			continue
 		}
-		any = true
+		listed = true
 		if err := reply(newImage(f)); err != nil {
 			return err
 		}
 	}
-	if !any {
+	if !listed {
 		return &varlink.Error{Name: "io.systemd.sysext.NoImagesFound"}
 	}
 	return nil

@@ -138,14 +138,10 @@ func (o *operation) text(p string) (string, error) {
 // osRelease returns what the root's os-release sets key to, empty if it does
 // not.
 func (o *operation) osRelease(key string) (string, error) {
-	text, err := o.text("/etc/os-release")
-	if errors.Is(err, fs.ErrNotExist) {
-		text, err = o.text("/usr/lib/os-release")
-	}
-	if err != nil {
-		return "", err
-	}
-	release, err := extension.ParseRelease([]byte(text))
+	release, err := extension.ReadOS(func(path string) ([]byte, error) {
+		text, err := o.text(path)
+		return []byte(text), err
+	})
 	if err != nil {
 		return "", err
 	}

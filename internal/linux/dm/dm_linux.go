@@ -72,7 +72,7 @@ func (r *request) call(command uint, what string) (*unix.DmIoctl, []byte, error)
 	copy(buf[headerSize:], r.data)
 	control, err := unix.Open(controlPath, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, &os.PathError{Op: "open", Path: controlPath, Err: err}
+		return nil, nil, absent(&os.PathError{Op: "open", Path: controlPath, Err: err})
 	}
 	defer unix.Close(control)
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(control), uintptr(command), uintptr(unsafe.Pointer(&buf[0])))
@@ -80,6 +80,15 @@ func (r *request) call(command uint, what string) (*unix.DmIoctl, []byte, error)
 		return nil, nil, fmt.Errorf("%s device mapper device %s: %w", what, cString(r.header.Name[:]), errno)
 	}
 	return header, buf[headerSize:], nil
+}
+
+// absent tells what it means that the control device cannot be opened: a node may
+// be there where the kernel has nothing behind it.
+func absent(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) {
+		return fmt.Errorf("the kernel has no device mapper, or its module dm-mod is not loaded: %w", err)
+	}
+	return err
 }
 
 // Create makes a device without a table. EBUSY says that the name is taken.

@@ -31,7 +31,11 @@ type Device struct{ *os.File }
 func Open(file *os.File, opts Options) (*Device, error) {
 	control, err := unix.Open("/dev/loop-control", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: "/dev/loop-control", Err: err}
+		err = &os.PathError{Op: "open", Path: "/dev/loop-control", Err: err}
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) {
+			err = fmt.Errorf("the kernel has no loop devices, or the module loop is not loaded: %w", err)
+		}
+		return nil, err
 	}
 	defer unix.Close(control)
 	config := unix.LoopConfig{Fd: uint32(file.Fd()), Size: uint32(opts.Sector)}

@@ -38,6 +38,9 @@ type Option struct {
 func New(fstype, source string, options []Option, attributes Attributes) (*os.File, error) {
 	fd, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
+		if errors.Is(err, unix.ENODEV) {
+			return nil, fmt.Errorf("the kernel has no file system %s, or its module is not loaded: %w", fstype, err)
+		}
 		return nil, fmt.Errorf("open file system %s: %w", fstype, err)
 	}
 	defer unix.Close(fd)
