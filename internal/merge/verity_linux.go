@@ -13,7 +13,6 @@ import (
 
 	"sextant/internal/dps"
 	"sextant/internal/fault"
-	"sextant/internal/format/pkcs7"
 	"sextant/internal/format/verity"
 	"sextant/internal/image"
 	"sextant/internal/linux/dm"
@@ -222,8 +221,8 @@ func (r *run) activate(l *layer, v volume, s *seal, allowed policy.Flags) (devic
 		return device, "", nil
 	}
 	// What is no signature at all systemd does not take for a missing one.
-	if _, err := pkcs7.Parse(s.signature); err != nil {
-		return nil, RuleSignature, fmt.Errorf("signature: %w", err)
+	if err := signature.CheckDetached(s.signature); err != nil {
+		return nil, RuleSignature, err
 	}
 	if _, err := r.vouch(s); err != nil {
 		if !allowed.Has(policy.Verity) {
