@@ -26,7 +26,7 @@ import (
 func sidecars(t *testing.T, ours, theirs disk.Pair) map[string][]byte {
 	t.Helper()
 	files := make(map[string][]byte)
-	add := func(name string, signer disk.Pair, root []byte) []byte {
+	add := func(name string, signer disk.Pair, root []byte) {
 		data := disk.RenderEROFS(t, content(name, "/usr").Tree)
 		tree, own := disk.HashTree(t, data)
 		if root == nil {
@@ -39,9 +39,9 @@ func sidecars(t *testing.T, ours, theirs disk.Pair) map[string][]byte {
 		files[name+".raw"], files[name+".verity"] = data, tree
 		files[name+".roothash"] = fmt.Appendf(nil, "%x\n", root)
 		files[name+".roothash.p7s"] = parsed.PKCS7
-		return own
 	}
-	other := add("beside", ours, nil)
+	_, other := disk.HashTree(t, disk.RenderEROFS(t, content("other", "/usr").Tree))
+	add("beside", ours, nil)
 	add("besidestranger", theirs, nil)
 	add("besidewrong", ours, other)
 	add("attribute", ours, nil)
