@@ -108,7 +108,7 @@ func (p *planner) overlayDirs(o prism.Overlay) error {
 	if err != nil {
 		return err
 	}
-	upperOn, workOn := p.base.mountOf(at), p.base.mountOf(work)
+	upperOn, workOn := p.mountOf(at), p.mountOf(work)
 	if upperOn.Dir != workOn.Dir {
 		return fmt.Errorf("upperDir %s is on the file system at %s, workDir %s on that at %s: overlayfs wants both on one",
 			at, upperOn.Dir, work, workOn.Dir)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
+	"slices"
 
 	"sextant/internal/prism"
 	"sextant/internal/selinux"
@@ -91,24 +91,21 @@ func newPlanner(b *Base, cfg *prism.Config) (*planner, error) {
 func (p *planner) plan() (*Plan, error) {
 	result := &Plan{Base: p.base, Root: p.root, Edits: p.root.Edits(), Notes: p.notes, Warnings: p.warnings, system: p.system, configured: p.cfg.OS.Overlays}
 	for _, e := range result.Edits {
-		m := p.base.mountOf(e.Path)
+		m := p.mountOf(e.Path)
 		if m.Why != nil {
 			return nil, fmt.Errorf("%s: %s: %w", e.Why, e.Path, m.Why)
 		}
 	}
-	return result, result.fits()
+	if err := result.fits(); err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
-// mountOf returns the mount that a path is on.
-func (b *Base) mountOf(at string) Mount {
-	var found Mount
-	for _, m := range b.Mounts {
-		inside := at == m.Dir || strings.HasPrefix(at, strings.TrimSuffix(m.Dir, "/")+"/")
-		if inside && len(m.Dir) > len(found.Dir) {
-			found = m
-		}
-	}
-	return found
+// mountOf returns the mount that a path without links is on.
+func (p *planner) mountOf(at string) Mount {
+	dir, _ := p.root.Mount(at)
+	return p.base.Mounts[slices.IndexFunc(p.base.Mounts, func(m Mount) bool { return m.Dir == dir })]
 }
 
 // placed adds to an error what asked for it, and where, if it was a config.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,8 +35,9 @@ const (
 // can, the files share their bytes instead. The backup of a GPT moves to the end
 // of a disk that became larger.
 //
-// Several goroutines read and decompress; what they read is written in order,
-// so that the same disk gives the same file.
+// Several goroutines read and decompress. A raw file they write too, as each
+// part has its place; of other formats what they read is written in order, so
+// that the same disk gives the same file.
 func Copy(ctx context.Context, o *Output, d *Disk) error {
 	if d.Size() > o.Size() {
 		return fmt.Errorf("disk of %d bytes into one of %d", d.Size(), o.Size())
@@ -41,22 +45,17 @@ func Copy(ctx context.Context, o *Output, d *Disk) error {
 	if done, err := clone(o, d); done || err != nil {
 		return err
 	}
-	c := copying{o: o, d: d, free: make(chan []byte, readers()+2), inKernel: o.Format == Raw && d.Format == Raw}
-	for range cap(c.free) {
-		c.free <- nil // made when it is needed
-	}
+	c := copying{o: o, d: d}
+	c.inKernel.Store(o.Format == Raw && d.Format == Raw)
 	g, ctx := errgroup.WithContext(ctx)
-	jobs, ordered := make(chan *job), make(chan *job, cap(c.free))
-	g.Go(func() error {
-		defer close(jobs)
-		defer close(ordered)
-		return c.cut(ctx, jobs, ordered)
-	})
-	for range readers() {
-		g.Go(func() error { return c.read(jobs) })
+	if o.Format == Raw {
+		c.anyOrder(ctx, g)
+	} else {
+		c.inOrder(ctx, g)
 	}
-	g.Go(func() error { return c.write(ctx, ordered) })
-	if err := g.Wait(); err != nil {
+	err := g.Wait()
+	c.flushes.Wait()
+	if err != nil {
 		return err
 	}
 	return moveTable(o, d)
@@ -102,7 +101,11 @@ type copying struct {
 	free chan []byte // buffers that wait for work
 
 	// inKernel says that the kernel copies from file to file.
-	inKernel bool
+	inKernel atomic.Bool
+
+	pending  atomic.Int64 // bytes that were written since the last flush
+	flushing atomic.Bool
+	flushes  sync.WaitGroup
 }
 
 // job is a part of the disk that is read and then written.
@@ -113,81 +116,174 @@ type job struct {
 	read  chan struct{}
 }
 
-// cut makes jobs of the disk's extents.
+// pieces gives the disk's extents in parts of at most a chunk.
+func (c *copying) pieces() iter.Seq2[span.Span, error] {
+	return func(yield func(span.Span, error) bool) {
+		for e, err := range c.d.Extents() {
+			if err != nil {
+				yield(span.Span{}, err)
+				return
+			}
+			for at := e.Offset; at < e.End(); {
+				end := min(e.End(), (at/chunk+1)*chunk)
+				if !yield(span.Between(at, end), nil) {
+					return
+				}
+				at = end
+			}
+		}
+	}
+}
+
+// anyOrder copies with several goroutines that have nothing to wait for but the
+// disks: each takes a part, reads it, and writes it to its place.
+func (c *copying) anyOrder(ctx context.Context, g *errgroup.Group) {
+	var mu sync.Mutex
+	next, stop := iter.Pull2(c.pieces())
+	take := func() (span.Span, error, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		s, err, ok := next()
+		if !ok || err != nil {
+			stop()
+		}
+		return s, err, ok
+	}
+	for range readers() {
+		g.Go(func() error {
+			buf := make([]byte, chunk)
+			for s, err, ok := take(); ok; s, err, ok = take() {
+				if err = errors.Join(err, ctx.Err()); err != nil {
+					return err
+				}
+				j := &job{Span: s, bytes: buf}
+				if err := c.load(j); err != nil {
+					return err
+				}
+				if err := c.store(j); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// buffers is how many parts may wait to be written: enough that nobody waits
+// for a goroutine that waits for a processor.
+func buffers() int { return 2*readers() + 4 }
+
+// inOrder copies with several goroutines that read and one that writes.
+func (c *copying) inOrder(ctx context.Context, g *errgroup.Group) {
+	c.free = make(chan []byte, buffers())
+	for range cap(c.free) {
+		c.free <- nil // made when it is needed
+	}
+	jobs, ordered := make(chan *job, cap(c.free)), make(chan *job, cap(c.free))
+	g.Go(func() error {
+		defer close(jobs)
+		defer close(ordered)
+		return c.cut(ctx, jobs, ordered)
+	})
+	for range readers() {
+		g.Go(func() error { return c.read(jobs) })
+	}
+	g.Go(func() error { return c.write(ctx, ordered) })
+}
+
+// cut makes jobs of the disk's extents. Both channels have room for all
+// buffers.
 func (c *copying) cut(ctx context.Context, jobs, ordered chan<- *job) error {
-	for e, err := range c.d.Extents() {
+	for s, err := range c.pieces() {
 		if err != nil {
 			return err
 		}
-		for at := e.Offset; at < e.End(); {
-			end := min(e.End(), (at/chunk+1)*chunk)
-			j := &job{Span: span.Between(at, end), read: make(chan struct{})}
-			select {
-			case j.bytes = <-c.free:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			ordered <- j // has room for all buffers
-			select {
-			case jobs <- j:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			at = end
+		j := &job{Span: s, read: make(chan struct{})}
+		select {
+		case j.bytes = <-c.free:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
+		ordered <- j
+		jobs <- j
 	}
 	return nil
 }
 
-// read reads jobs and finds what is not zero in them.
+// read reads jobs.
 func (c *copying) read(jobs <-chan *job) error {
 	for j := range jobs {
 		if j.bytes == nil {
 			j.bytes = make([]byte, chunk)
 		}
-		b := j.bytes[:j.Length]
-		if _, err := pages.ReadFull(c.d, b, j.Offset); err != nil {
-			return fmt.Errorf("read disk at %d: %w", j.Offset, err)
+		if err := c.load(j); err != nil {
+			return err
 		}
-		j.data = nonzero(b, j.Offset)
 		close(j.read)
 	}
 	return nil
 }
 
+// load reads a job and finds what is not zero in it.
+func (c *copying) load(j *job) error {
+	b := j.bytes[:j.Length]
+	if _, err := pages.ReadFull(c.d, b, j.Offset); err != nil {
+		return fmt.Errorf("read disk at %d: %w", j.Offset, err)
+	}
+	j.data = nonzero(b, j.Offset)
+	return nil
+}
+
 // write writes jobs in order.
 func (c *copying) write(ctx context.Context, ordered <-chan *job) error {
-	pending := int64(0)
 	for j := range ordered {
 		select {
 		case <-j.read:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		for _, s := range j.data {
-			if err := c.put(j.bytes[s.Offset:s.End()], j.Offset+s.Offset); err != nil {
-				return fmt.Errorf("write disk at %d: %w", j.Offset+s.Offset, err)
-			}
-			pending += s.Length
+		if err := c.store(j); err != nil {
+			return err
 		}
 		c.free <- j.bytes
-		if pending >= flushEvery {
-			sparse.Flush(c.o.file.File, 0, 0)
-			pending = 0
-		}
 	}
 	return nil
+}
+
+// store writes what is not zero in a job that was read.
+func (c *copying) store(j *job) error {
+	for _, s := range j.data {
+		if err := c.put(j.bytes[s.Offset:s.End()], j.Offset+s.Offset); err != nil {
+			return fmt.Errorf("write disk at %d: %w", j.Offset+s.Offset, err)
+		}
+		c.flush(s.Length)
+	}
+	return nil
+}
+
+// flush counts what was written, and tells the system from time to time to bring
+// it to stable storage. Where the disk is busy that takes a while, so nobody
+// waits for it.
+func (c *copying) flush(length int64) {
+	if c.pending.Add(length) < flushEvery || !c.flushing.CompareAndSwap(false, true) {
+		return
+	}
+	c.pending.Store(0)
+	c.flushes.Go(func() {
+		defer c.flushing.Store(false)
+		sparse.Flush(c.o.file.File, 0, 0)
+	})
 }
 
 // put writes bytes that were read at offset of the disk. Where the kernel can
 // copy them itself that takes a third of the time, and on a file server none.
 func (c *copying) put(b []byte, offset int64) error {
-	if c.inKernel {
+	if c.inKernel.Load() {
 		err := sparse.Copy(c.o.file.File, c.d.file, offset, int64(len(b)))
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
-		c.inKernel = false
+		c.inKernel.Store(false)
 	}
 	_, err := c.o.WriteAt(b, offset)
 	return err
