@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// chunk is how much is read at once. It holds whole clusters of the
-	// largest size, so that none is decompressed twice.
-	chunk = 2 << 20
+	// chunk is how much is read at once: what stays in a processor's cache until
+	// it is written.
+	chunk = 512 << 10
 
 	// block is the smallest hole: a page of the file.
 	block = 4096
@@ -45,7 +45,7 @@ func Copy(ctx context.Context, o *Output, d *Disk) error {
 	if done, err := clone(o, d); done || err != nil {
 		return err
 	}
-	c := copying{o: o, d: d}
+	c := copying{o: o, d: d, chunk: max(chunk, d.unit())}
 	c.inKernel.Store(o.Format == Raw && d.Format == Raw)
 	g, ctx := errgroup.WithContext(ctx)
 	if o.Format == Raw {
@@ -96,9 +96,10 @@ func clone(o *Output, d *Disk) (done bool, err error) {
 
 // copying is a Copy on its way.
 type copying struct {
-	o    *Output
-	d    *Disk
-	free chan []byte // buffers that wait for work
+	o     *Output
+	d     *Disk
+	chunk int64
+	free  chan []byte // buffers that wait for work
 
 	// inKernel says that the kernel copies from file to file.
 	inKernel atomic.Bool
@@ -125,7 +126,7 @@ func (c *copying) pieces() iter.Seq2[span.Span, error] {
 				return
 			}
 			for at := e.Offset; at < e.End(); {
-				end := min(e.End(), (at/chunk+1)*chunk)
+				end := min(e.End(), (at/c.chunk+1)*c.chunk)
 				if !yield(span.Between(at, end), nil) {
 					return
 				}
@@ -151,7 +152,7 @@ func (c *copying) anyOrder(ctx context.Context, g *errgroup.Group) {
 	}
 	for range readers() {
 		g.Go(func() error {
-			buf := make([]byte, chunk)
+			buf := make([]byte, c.chunk)
 			for s, err, ok := take(); ok; s, err, ok = take() {
 				if err = errors.Join(err, ctx.Err()); err != nil {
 					return err
@@ -214,7 +215,7 @@ func (c *copying) cut(ctx context.Context, jobs, ordered chan<- *job) error {
 func (c *copying) read(jobs <-chan *job) error {
 	for j := range jobs {
 		if j.bytes == nil {
-			j.bytes = make([]byte, chunk)
+			j.bytes = make([]byte, c.chunk)
 		}
 		if err := c.load(j); err != nil {
 			return err
