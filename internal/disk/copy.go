@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,7 +155,7 @@ func (c *copying) anyOrder(ctx context.Context, g *errgroup.Group) {
 		g.Go(func() error {
 			buf := make([]byte, c.chunk)
 			for s, err, ok := take(); ok; s, err, ok = take() {
-				if err = errors.Join(err, ctx.Err()); err != nil {
+				if err := cmp.Or(ctx.Err(), err); err != nil {
 					return err
 				}
 				j := &job{Span: s, bytes: buf}
@@ -187,7 +188,7 @@ func (c *copying) inOrder(ctx context.Context, g *errgroup.Group) {
 		return c.cut(ctx, jobs, ordered)
 	})
 	for range readers() {
-		g.Go(func() error { return c.read(jobs) })
+		g.Go(func() error { return c.read(ctx, jobs) })
 	}
 	g.Go(func() error { return c.write(ctx, ordered) })
 }
@@ -196,7 +197,7 @@ func (c *copying) inOrder(ctx context.Context, g *errgroup.Group) {
 // buffers.
 func (c *copying) cut(ctx context.Context, jobs, ordered chan<- *job) error {
 	for s, err := range c.pieces() {
-		if err != nil {
+		if err := cmp.Or(ctx.Err(), err); err != nil {
 			return err
 		}
 		j := &job{Span: s, read: make(chan struct{})}
@@ -212,8 +213,11 @@ func (c *copying) cut(ctx context.Context, jobs, ordered chan<- *job) error {
 }
 
 // read reads jobs.
-func (c *copying) read(jobs <-chan *job) error {
+func (c *copying) read(ctx context.Context, jobs <-chan *job) error {
 	for j := range jobs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if j.bytes == nil {
 			j.bytes = make([]byte, c.chunk)
 		}
