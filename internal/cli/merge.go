@@ -119,6 +119,9 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 		}
 	}
 	if err != nil {
+		if report != nil && !f.json && !f.dryRun && len(report.Decisions) > 0 && len(report.Merged)+len(report.Unmerged) == 0 {
+			fmt.Fprintln(env.Stderr, "note: nothing was changed, on the other hierarchies neither")
+		}
 		return cannot(err, "%s", name)
 	}
 	if !f.dryRun {

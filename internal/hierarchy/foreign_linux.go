@@ -14,15 +14,16 @@ import (
 
 // Foreigners returns the mounts of others that meet the hierarchy at real:
 // overlays at it and above it, and whatever is mounted over our overlay or below.
-// Hides is for the caller to fill in.
+// Hides and HiddenBy are for the caller to fill in.
 func Foreigners(real string, class extension.Class, table []mount.Mount) (list []Foreign, err error) {
 	for i, m := range table {
-		f := Foreign{Path: m.Point, Type: m.Type, Source: m.Source, Upper: m.Upper()}
+		f := Foreign{Path: m.Point, Type: m.Type, Source: m.Source}
 		switch {
 		case m.Point == real:
 			if f.Place = at(real, class, table, i); f.Place == "" {
 				continue
 			}
+			f.Upper = m.Upper()
 		case within(m.Point, real) && m.Type == "overlay":
 			f.Place = Above
 		case within(real, m.Point) && m.Point != path.Join(real, DotDir(class)):
@@ -30,7 +31,8 @@ func Foreigners(real string, class extension.Class, table []mount.Mount) (list [
 			if err != nil {
 				return nil, err
 			}
-			if !seen || nested(list, m.Point) {
+			f.Dropped = !seen && dropped(real, class, table, i)
+			if !seen && !f.Dropped || nested(list, m.Point) {
 				continue
 			}
 			f.Place = Below
@@ -74,6 +76,20 @@ func within(dir, inner string) bool {
 // mounted there goes where that goes.
 func nested(list []Foreign, point string) bool {
 	return slices.ContainsFunc(list, func(f Foreign) bool { return f.Place == Below && within(f.Path, point) })
+}
+
+// dropped reports whether a mount below the hierarchy lies on what our overlay
+// lies on, and nothing is mounted in its place on that. What lies on another mount
+// there comes and goes with it.
+func dropped(real string, class extension.Class, table []mount.Mount, i int) bool {
+	for _, m := range table {
+		if m.Point == real && isOurs(m, class) && m.Parent == table[i].Parent {
+			return !slices.ContainsFunc(table, func(other mount.Mount) bool {
+				return other.Point == table[i].Point && other.Parent == m.ID
+			})
+		}
+	}
+	return false
 }
 
 // visible reports whether a mount is what one finds at its path.

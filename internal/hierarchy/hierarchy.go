@@ -78,17 +78,22 @@ type Foreign struct {
 	Type   string `json:"type"`   // file system type: overlay, tmpfs …
 	Source string `json:"source"` // as mountinfo has it
 
-	// Upper is the upper directory of an overlay, as who mounted it called it, ""
-	// where there is none.
-	Upper string `json:"-"`
-
 	// Hides are files of extensions that cannot be seen for it, each as
 	// "extension: /path".
 	Hides []string `json:"hides,omitempty"`
 
-	// HiddenBy are files of extensions that lie over files of this mount, written
-	// as those in Hides.
+	// HiddenBy are files of extensions that are seen in the place of its own, each
+	// as "extension: /path": those that its upper directory has too, or all that
+	// are where it was mounted, if it is not carried over.
 	HiddenBy []string `json:"hiddenBy,omitempty"`
+
+	// Upper is the upper directory of an overlay, as its options have it. It may be
+	// a path in another mount namespace.
+	Upper string `json:"-"`
+
+	// Dropped says that it is mounted on the host's own directory, beneath our
+	// overlay: it was not carried over.
+	Dropped bool `json:"-"`
 
 	// Advice is what to do about it, "" where nothing needs to be done.
 	Advice string `json:"advice,omitempty"`

@@ -85,17 +85,22 @@ func TestForeigners(t *testing.T) {
 	table := []mount.Mount{
 		{ID: 1, Point: "/", Type: "overlay", Source: "live"},
 		{ID: 2, Parent: 1, Point: "/r", Type: "overlay", Source: "image"},
-		{ID: 3, Parent: 2, Point: "/r/usr", Type: "overlay", Source: "prism"},
+		{ID: 3, Parent: 2, Point: "/r/usr", Type: "overlay", Source: "prism", Super: `rw,lowerdir=/r/usr,upperdir=/var/a\134,b,workdir=/var/w`},
 		{ID: 4, Parent: 3, Point: "/r/usr", Type: "overlay", Source: "sysext"},
 		{ID: 5, Parent: 4, Point: "/r/usr", Type: "tmpfs", Source: "late"},
 		{ID: 6, Parent: 1, Point: "/r/usrlocal", Type: "overlay", Source: "elsewhere"},
+		{ID: 7, Parent: 3, Point: "/r/usr/local", Type: "tmpfs", Source: "dropped"},
+		{ID: 8, Parent: 7, Point: "/r/usr/local/lib", Type: "tmpfs", Source: "nested"},
+		{ID: 9, Parent: 3, Point: "/r/usr/share", Type: "tmpfs", Source: "original"},
+		{ID: 10, Parent: 4, Point: "/r/usr/share", Type: "tmpfs", Source: "its copy"},
 	}
 	got, err := hierarchy.Foreigners("/r/usr", extension.Sysext, table)
 	want := []hierarchy.Foreign{
 		{Place: hierarchy.Above, Path: "/", Type: "overlay", Source: "live"},
 		{Place: hierarchy.Above, Path: "/r", Type: "overlay", Source: "image"},
-		{Place: hierarchy.Beneath, Path: "/r/usr", Type: "overlay", Source: "prism"},
+		{Place: hierarchy.Beneath, Path: "/r/usr", Type: "overlay", Source: "prism", Upper: "/var/a,b"},
 		{Place: hierarchy.Covers, Path: "/r/usr", Type: "tmpfs", Source: "late"},
+		{Place: hierarchy.Below, Path: "/r/usr/local", Type: "tmpfs", Source: "dropped", Dropped: true},
 	}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("Foreigners (-want +got): %v\n%s", err, d)

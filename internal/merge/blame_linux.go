@@ -31,7 +31,7 @@ func (r *run) blame(s *site, cause error) error {
 	host := []string{a}
 	if s.status.Real != "" {
 		if err := tryLayers(a, s.real); err != nil {
-			return fmt.Errorf("the host's own %s cannot be a layer, probably as it is an overlay on an overlay already: %w", s.real, err)
+			return fmt.Errorf("the host's own %s cannot be a layer, probably as it is an overlay on an overlay already: %w", s.real, bare(err))
 		}
 		host = append(host, s.real)
 	}
@@ -45,13 +45,21 @@ func (r *run) blame(s *site, cause error) error {
 		if errors.Is(err, syscall.ELOOP) {
 			why = "lies inside " + s.path
 		}
-		r.drop(p.layer, RuleMount, fmt.Errorf("cannot be a layer at %s, probably as it %s: %w", s.path, why, err))
+		r.drop(p.layer, RuleMount, fmt.Errorf("cannot be a layer at %s, probably as it %s: %w", s.path, why, bare(err)))
 		blamed = true
 	}
 	if !blamed || len(r.layers) == 0 {
 		return cause
 	}
 	return errBlamed
+}
+
+// bare returns what the kernel said, without where that was tried.
+func bare(err error) error {
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		return errno
+	}
+	return err
 }
 
 // tryLayers mounts an overlay of some directories where nobody sees it.

@@ -287,9 +287,14 @@ func TestKilled(t *testing.T) {
 				alive = kill(t, a.name, i, 0)
 				again(fmt.Sprintf("killed before call %d", i))
 			}
+			a.prepare(t)
+			start := gotime.Now()
+			kill(t, a.name, -1, 0)
+			whole := gotime.Since(start)
+			again("whole run")
 			for range randomKills() {
 				a.prepare(t)
-				delay := gotime.Duration(1+rand.IntN(12000)) * gotime.Microsecond
+				delay := 1 + rand.N(whole)
 				kill(t, a.name, -1, delay)
 				again("killed after " + delay.String())
 			}

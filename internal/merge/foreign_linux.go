@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"sextant/internal/discover"
 	"sextant/internal/dps"
@@ -18,8 +19,13 @@ import (
 	"sextant/internal/linux/mount"
 )
 
-// maxHidden is how many hidden files of one extension are named.
-const maxHidden = 10
+const (
+	// maxHidden is how many hidden files of one extension are named.
+	maxHidden = 10
+
+	// maxLooked is how many files of one extension are looked at for that.
+	maxLooked = 10_000
+)
 
 // findForeign looks for mounts of others that meet the hierarchies, in the
 // namespace before our own overlays are taken off there.
@@ -34,22 +40,14 @@ func (r *run) findForeign(table []mount.Mount) error {
 	return nil
 }
 
-// meetForeign finds out which files of which extension the mounts of others hide,
-// and decides who wins.
+// meetForeign decides who wins where mounts of others and extensions meet, and
+// says so.
 func (r *run) meetForeign() error {
 	for _, s := range r.sites {
 		err := r.chooseSubmounts(s)
 		for i := range s.foreign {
 			f := &s.foreign[i]
 			f.Advice = advice(*f, r.opts.Submounts)
-			switch {
-			case f.Place == hierarchy.Beneath:
-				for _, p := range s.parts {
-					f.HiddenBy = append(f.HiddenBy, hidden(p.Name, s.path, os.DirFS(p.dir), inUpper(*f))...)
-				}
-			case f.Place == hierarchy.Below && r.opts.Submounts == SubmountsExtension:
-				f.Hides, f.HiddenBy = nil, f.Hides
-			}
 			r.sayForeign(*f)
 		}
 		r.report.Foreign = append(r.report.Foreign, s.foreign...)
@@ -60,70 +58,120 @@ func (r *run) meetForeign() error {
 	return nil
 }
 
-// everything is for hidden.
-func everything(string) bool { return true }
-
-// inUpper returns what tells whether the upper directory of a mount has a file.
-// Where it cannot be seen it has none.
-func inUpper(f hierarchy.Foreign) func(rel string) bool {
-	return func(rel string) bool {
-		if f.Upper == "" {
-			return false
-		}
-		found, err := os.Lstat(filepath.Join(f.Upper, rel))
-		return err == nil && !found.IsDir()
-	}
-}
-
-// findHidden finds out what the mounts of others hide, and reports whether one
-// that was carried over so far shall give way to extensions.
+// findHidden finds out what the mounts of others hide and what hides them, and
+// reports whether one that was carried over so far shall give way to extensions.
 func (r *run) findHidden() (change bool) {
 	for _, s := range r.sites {
 		for i := range s.foreign {
-			if f := &s.foreign[i]; f.Place == hierarchy.Below {
-				r.hide(s, f)
-				change = change || r.opts.Submounts == SubmountsExtension && len(f.Hides) > 0
+			f := &s.foreign[i]
+			for _, l := range r.layers {
+				resolved, err := inroot.Resolve(l.dir, s.path+strings.TrimPrefix(f.Path, s.real))
+				if err == nil { // else it has nothing there
+					meet(f, s.path, s.real, l.Name, os.DirFS(inroot.Join(l.dir, resolved)))
+				}
 			}
+			change = change || r.opts.Submounts == SubmountsExtension && len(f.Hides) > 0
 		}
 	}
 	return change
 }
 
-// hide lists what a mount below a hierarchy hides.
-func (r *run) hide(s *site, f *hierarchy.Foreign) {
-	rel := strings.TrimPrefix(f.Path, s.real)
-	for _, l := range r.layers {
-		resolved, err := inroot.Resolve(l.dir, s.path+rel)
-		if err != nil {
-			continue // it has nothing there
-		}
-		f.Hides = append(f.Hides, hidden(l.Name, s.path+rel, os.DirFS(inroot.Join(l.dir, resolved)), everything)...)
+// meet notes what a mount of others hides of an extension, or what of the mount
+// the extension hides. The files are those of the extension where the mount is.
+func meet(f *hierarchy.Foreign, path, real, name string, files fs.FS) {
+	at := path + strings.TrimPrefix(f.Path, real)
+	switch {
+	case f.Place == hierarchy.Below && f.Dropped:
+		f.HiddenBy = append(f.HiddenBy, listFiles(name, at, files)...)
+	case f.Place == hierarchy.Below:
+		f.Hides = append(f.Hides, listFiles(name, at, files)...)
+	case f.Place == hierarchy.Beneath && filepath.IsAbs(f.Upper):
+		f.HiddenBy = append(f.HiddenBy, listCommon(name, at, os.DirFS(f.Upper), files)...)
 	}
 }
 
-// hidden lists the files of one extension below a path that count, as far as they
-// are few.
-func hidden(name, path string, files fs.FS, counts func(rel string) bool) (list []string) {
-	more := 0
+// listFiles lists the files of one extension below a path, as far as they are few.
+func listFiles(name, path string, files fs.FS) []string {
+	l := examples{name: name, path: path}
 	err := fs.WalkDir(files, ".", func(rel string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil || d.IsDir() || !counts(rel):
-		case len(list) < maxHidden:
-			list = append(list, name+": "+filepath.Join(path, rel))
-		default:
-			more++
+		if errors.Is(err, syscall.ENOTDIR) && rel == "." {
+			l.list = append(l.list, name+": "+path) // it is a file itself
+			return nil
 		}
-		return nil
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return l.add(rel)
 	})
-	if err != nil || more > 0 {
-		list = append(list, fmt.Sprintf("%s: %d more below %s", name, more, path))
+	return l.end(err)
+}
+
+// listCommon lists the files of an upper directory that an extension has too.
+func listCommon(name, path string, upper, files fs.FS) []string {
+	l := examples{name: name, path: path}
+	err := fs.WalkDir(upper, ".", func(rel string, d fs.DirEntry, err error) error {
+		if rel == "." && err != nil {
+			return fs.SkipAll // not in this namespace
+		}
+		if err != nil {
+			return err
+		}
+		found, err := fs.Lstat(files, rel)
+		switch {
+		case err != nil && d.IsDir():
+			return fs.SkipDir
+		case err != nil || d.IsDir() && found.IsDir():
+			return l.look()
+		}
+		if err := l.add(rel); err != nil || !d.IsDir() {
+			return err
+		}
+		return fs.SkipDir
+	})
+	return l.end(err)
+}
+
+// examples are a few of many files of an extension.
+type examples struct {
+	name, path string
+	list       []string
+	seen, more int
+}
+
+// look counts what was looked at, and ends the walk when it is too much.
+func (e *examples) look() error {
+	if e.seen++; e.seen > maxLooked {
+		return fs.SkipAll
 	}
-	return list
+	return nil
+}
+
+func (e *examples) add(rel string) error {
+	if len(e.list) < maxHidden {
+		e.list = append(e.list, e.name+": "+filepath.Join(e.path, rel))
+	} else {
+		e.more++
+	}
+	return e.look()
+}
+
+// end adds how many there are more.
+func (e *examples) end(err error) []string {
+	switch {
+	case err != nil:
+		e.list = append(e.list, fmt.Sprintf("%s: more below %s, not all can be read (%v)", e.name, e.path, err))
+	case e.seen > maxLooked:
+		e.list = append(e.list, fmt.Sprintf("%s: %d or more below %s", e.name, e.more, e.path))
+	case e.more > 0:
+		e.list = append(e.list, fmt.Sprintf("%s: %d more below %s", e.name, e.more, e.path))
+	}
+	return e.list
 }
 
 // chooseSubmounts leaves out the copies of mounts that extensions win against.
 func (r *run) chooseSubmounts(s *site) error {
-	for _, f := range s.foreign {
+	for i := range s.foreign {
+		f := &s.foreign[i]
 		if f.Place != hierarchy.Below || len(f.Hides) == 0 {
 			continue
 		}
@@ -131,6 +179,7 @@ func (r *run) chooseSubmounts(s *site) error {
 		case SubmountsRefuse:
 			return fmt.Errorf("%s is mounted at %s, where extensions have files (%s)", f.Type, f.Path, f.Hides[0])
 		case SubmountsExtension:
+			f.Dropped, f.HiddenBy, f.Hides = true, f.Hides, nil
 			s.submounts = slices.DeleteFunc(s.submounts, func(m submount) bool {
 				if m.Point != f.Path {
 					return false
@@ -153,10 +202,12 @@ func advice(f hierarchy.Foreign, mode Submounts) string {
 		return "it is the lowest layer of the merge; what is written to its upper directory meanwhile may not show"
 	case f.Place == hierarchy.Above:
 		return "an overlay on it counts as the second of two that the kernel allows"
+	case f.Dropped:
+		return "the extensions win; it is back when they are unmerged"
 	case len(f.Hides) == 0:
 		return ""
 	case mode == SubmountsExtension:
-		return "the extensions win; it is back when they are unmerged"
+		return "it wins so far; with the next refresh the extensions win"
 	}
 	return "it wins; --submounts=extension lets the extensions win"
 }
@@ -170,8 +221,11 @@ func (r *run) sayForeign(f hierarchy.Foreign) {
 		level = Debug // it matters only where the kernel refuses, and is named then
 	}
 	text := fmt.Sprintf("%s is mounted at %s (%s)", f.Type, f.Path, f.Place)
-	if names := append(slices.Clone(f.Hides), f.HiddenBy...); len(names) > 0 {
-		text += ", where there is " + strings.Join(names, ", ")
+	if len(f.Hides) > 0 {
+		text += ", where there is " + strings.Join(f.Hides, ", ")
+	}
+	if len(f.HiddenBy) > 0 {
+		text += ", behind " + strings.Join(f.HiddenBy, ", ")
 	}
 	r.opts.log(level, text+": "+f.Advice+".")
 }
@@ -185,72 +239,59 @@ func (r *run) foreignNow(s *hierarchy.Status, table []mount.Mount) error {
 	}
 	for i := range list {
 		f := &list[i]
-		if !s.Merged || r.opts.Images == nil {
-			continue
+		if (f.Place == hierarchy.Below || f.Upper != "") && s.Merged && r.opts.Images != nil {
+			if err := r.meetCandidates(s, f); err != nil {
+				return err
+			}
 		}
-		switch f.Place {
-		case hierarchy.Below:
-			f.Hides, err = r.inCandidates(s, f.Path, everything)
-		case hierarchy.Beneath:
-			f.HiddenBy, err = r.inCandidates(s, s.Real, inUpper(*f))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for i := range list {
-		list[i].Advice = advice(list[i], r.opts.Submounts)
+		f.Advice = advice(*f, r.opts.Submounts)
 	}
 	s.Foreign = list
 	return nil
 }
 
-// inCandidates lists the files of what is merged that lie below a path of the
-// host and count.
-func (r *run) inCandidates(s *hierarchy.Status, below string, counts func(rel string) bool) (list []string, err error) {
+func (r *run) meetCandidates(s *hierarchy.Status, f *hierarchy.Foreign) (err error) {
 	if r.candidates == nil {
 		if r.candidates, err = r.opts.Images(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	path := s.Path + strings.TrimPrefix(below, s.Real)
+	path := s.Path + strings.TrimPrefix(f.Path, s.Real)
 	for _, c := range r.candidates {
 		if c.Fault == nil && slices.Contains(s.Extensions, c.Name) {
-			list = append(list, hiddenIn(c, path, counts)...)
+			lookInto(c, path, func(files fs.FS) { meet(f, s.Path, s.Real, c.Name, files) })
 		}
 	}
-	return list, nil
+	return nil
 }
 
-// hiddenIn is hidden for a candidate, without mounting it. What cannot be read
-// that way is passed over.
-func hiddenIn(c discover.Candidate, path string, counts func(rel string) bool) (list []string) {
+// lookInto shows what a candidate has at a path, without mounting it. What cannot
+// be read that way is passed over.
+func lookInto(c discover.Candidate, path string, show func(fs.FS)) {
 	if !c.Kind.Image() {
-		resolved, err := inroot.Resolve(c.Path, path)
-		if err != nil {
-			return nil
+		if resolved, err := inroot.Resolve(c.Path, path); err == nil {
+			show(os.DirFS(inroot.Join(c.Path, resolved)))
 		}
-		return hidden(c.Name, path, os.DirFS(inroot.Join(c.Path, resolved)), counts)
+		return
 	}
 	m, err := image.Open(c.Path)
 	if err != nil {
-		return nil
+		return
 	}
 	defer m.Close()
 	for _, v := range m.Volumes() {
 		inside := strings.TrimPrefix(path, "/")
 		if v.Role() == dps.Usr {
-			inside = cmp.Or(strings.TrimPrefix(strings.TrimPrefix(inside, "usr"), "/"), ".")
+			inside = strings.TrimPrefix(strings.TrimPrefix(inside, "usr"), "/")
 		}
 		files, _, err := m.FileSystem(v.Data)
 		if err != nil {
 			continue
 		}
-		if below, err := fs.Sub(files, inside); err == nil && exists(files, inside) {
-			list = append(list, hidden(c.Name, path, below, counts)...)
+		if below, err := fs.Sub(files, cmp.Or(inside, ".")); err == nil && exists(files, cmp.Or(inside, ".")) {
+			show(below)
 		}
 	}
-	return list
 }
 
 func exists(files fs.FS, path string) bool {

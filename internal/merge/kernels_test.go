@@ -26,9 +26,9 @@ func TestOnKernels(t *testing.T) {
 		tests   []string
 		faults  bool
 	}{
-		{rootfs.Bookworm(), []string{"TestMergeDirectories", "TestSubmounts", "TestClassicGap", "TestLimit", "TestForeign", "TestVerityInGuest"}, false},
-		{rootfs.Trixie(), []string{"TestMergeDirectories", "TestSubmounts", "TestNoGap", "TestForeign", "TestVerityInGuest"}, true},
-		{rootfs.Sid(), []string{"TestMergeDirectories", "TestSubmounts", "TestNoGap", "TestGapWithUpper", "TestForeign", "TestVerityInGuest"}, long()},
+		{rootfs.Bookworm(), []string{"TestMergeDirectories", "TestSubmounts", "TestClassicGap", "TestLimit", "TestForeign", "TestVerityInGuest", "TestSidecarsInGuest"}, false},
+		{rootfs.Trixie(), []string{"TestMergeDirectories", "TestSubmounts", "TestNoGap", "TestForeign", "TestVerityInGuest", "TestSidecarsInGuest"}, true},
+		{rootfs.Sid(), []string{"TestMergeDirectories", "TestSubmounts", "TestNoGap", "TestGapWithUpper", "TestForeign", "TestVerityInGuest", "TestSidecarsInGuest"}, long()},
 	} {
 		t.Run(c.release.String(), func(t *testing.T) {
 			t.Parallel()

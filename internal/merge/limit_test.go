@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sextant/internal/extension"
+	"sextant/internal/hierarchy"
 	"sextant/internal/imagetest"
 	"sextant/internal/imagetest/disk"
 	"sextant/internal/merge"
@@ -196,10 +197,10 @@ func TestForeign(t *testing.T) {
 	if !inSmallWorld(t) {
 		return
 	}
-	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/share/both": "a", "usr/local/bin/tool": "a"})
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/local/bin/tool": "a", "usr/lib/prism/changed": "a"})
 	write(t, "/usr/local", map[string]string{"host": "host"})
 	overlayOn(t, "/usr", "prismusr")
-	write(t, "/usr/share", map[string]string{"both": "prism"})
+	write(t, "/usr/lib/prism", map[string]string{"changed": "prism", "new": "prism"})
 	overlayOn(t, "/usr/local", "prismlocal")
 	opts := options(t)
 	r, err := merge.Merge(t.Context(), opts)
@@ -207,36 +208,35 @@ func TestForeign(t *testing.T) {
 	want(t, "/usr/prismusr", "prismusr")
 	want(t, "/usr/local/prismlocal", "prismlocal")
 	want(t, "/usr/local/bin/tool", "<none>")
-	want(t, "/usr/share/both", "a")
-	both := []string{"a: /usr/share/both"}
-	if !slices.Equal(r.Foreign[0].HiddenBy, both) {
-		t.Errorf("hidden by %q, want %q", r.Foreign[0].HiddenBy, both)
+	want(t, "/usr/lib/prism/changed", "a")
+	tool := []string{"a: /usr/local/bin/tool"}
+	wantForeign := func(what string, got []hierarchy.Foreign, hides, hiddenBy []string) {
+		t.Helper()
+		if len(got) != 2 || got[0].Place != "beneath" || !slices.Equal(got[0].HiddenBy, []string{"a: /usr/lib/prism/changed"}) ||
+			got[1].Place != "below" || !slices.Equal(got[1].Hides, hides) || !slices.Equal(got[1].HiddenBy, hiddenBy) {
+			t.Errorf("%s: foreign mounts: %+v", what, got)
+		}
 	}
-	if len(r.Foreign) != 2 || r.Foreign[0].Place != "beneath" || r.Foreign[1].Place != "below" || !slices.Equal(r.Foreign[1].Hides, []string{"a: /usr/local/bin/tool"}) {
-		t.Errorf("foreign mounts: %+v", r.Foreign)
-	}
+	wantForeign("merge", r.Foreign, tool, nil)
 	status, err := merge.Status(t.Context(), opts)
-	if err != nil || len(status[0].Foreign) != 2 || !slices.Equal(status[0].Foreign[1].Hides, []string{"a: /usr/local/bin/tool"}) {
-		t.Errorf("Status() = %+v, %v", status, err)
-	}
-	if !slices.Equal(status[0].Foreign[0].HiddenBy, both) {
-		t.Errorf("Status(): hidden by %q, want %q", status[0].Foreign[0].HiddenBy, both)
-	}
+	must(t, r, err)
+	wantForeign("status", status[0].Foreign, tool, nil)
 	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
 		t.Fatal(err)
 	}
 	before := mounts(t)
 	opts.Submounts = merge.SubmountsExtension
-	for i := range 2 {
+	for range 2 {
 		opts.AlwaysRefresh = true
 		r, err = merge.Refresh(t.Context(), opts)
 		must(t, r, err)
-		if i == 0 && !slices.Equal(r.Foreign[1].HiddenBy, []string{"a: /usr/local/bin/tool"}) {
-			t.Errorf("the extensions win: %+v", r.Foreign)
-		}
 		want(t, "/usr/local/bin/tool", "a")
 		want(t, "/usr/local/prismlocal", "<none>")
 		want(t, "/usr/local/host", "host")
+		wantForeign("extension wins", r.Foreign, nil, tool)
+		status, err := merge.Status(t.Context(), opts)
+		must(t, r, err)
+		wantForeign("status where it wins", status[0].Foreign, nil, tool)
 	}
 	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
 		t.Fatal(err)

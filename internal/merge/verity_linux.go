@@ -220,6 +220,10 @@ func (r *run) activate(l *layer, v volume, s *seal, allowed policy.Flags) (devic
 	if kernelErr == nil {
 		return device, "", nil
 	}
+	// What is no signature at all systemd does not take for a missing one.
+	if err := signature.CheckDetached(s.signature); err != nil {
+		return nil, RuleSignature, err
+	}
 	if _, err := r.vouch(s); err != nil {
 		if !allowed.Has(policy.Verity) {
 			return nil, RuleSignature, fmt.Errorf("%w; nor does the kernel take it: %w", err, kernelErr)

@@ -47,6 +47,9 @@ func signedImages(t *testing.T) (images map[string][]byte, certificate []byte) {
 	add("plain", "/usr", disk.Recipe{NoHash: true})
 	tampered := add("tampered", "/usr", disk.Recipe{Signature: disk.SignedBy(t, ours)})
 	start, _ := tampered.Part(1)
+	for name, b := range sidecars(t, ours, theirs) {
+		images["sidecars/"+name] = b
+	}
 	tampered.Bytes[start+4095] ^= 1 // in the block of the superblock, which the mount reads
 	return images, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.Certificate.Raw})
 }

@@ -107,5 +107,15 @@ func VerifyDetached(rootHash, signature []byte, trusted []*x509.Certificate) (*x
 	return signers[0], nil
 }
 
+// CheckDetached returns what keeps a detached signature from being one at all,
+// whoever made it: the error of VerifyDetached that no certificate can help
+// against.
+func CheckDetached(signature []byte) error {
+	if _, err := pkcs7.Parse(signature); err != nil {
+		return fmt.Errorf("PKCS#7: %w", err)
+	}
+	return nil
+}
+
 // content is what is signed.
 func content(rootHash []byte) []byte { return []byte(hex.EncodeToString(rootHash)) }
