@@ -250,9 +250,9 @@ func (r *run) foreignNow(s *hierarchy.Status, table []mount.Mount) error {
 	return nil
 }
 
-func (r *run) meetCandidates(s *hierarchy.Status, f *hierarchy.Foreign) (err error) {
+func (r *run) meetCandidates(s *hierarchy.Status, f *hierarchy.Foreign) error {
 	if r.candidates == nil {
-		if r.candidates, err = r.opts.Images(); err != nil {
+		if err := r.listCandidates(); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sextant/internal/dps"
 	"sextant/internal/extension"
 	"sextant/internal/hierarchy"
 	"sextant/internal/imagetest"
@@ -191,6 +192,19 @@ func overlayOn(t *testing.T, dir, file string) {
 	write(t, dir, map[string]string{file: file})
 }
 
+// addForeignImage adds an image with a file that an overlay has too, and one where
+// another overlay is mounted.
+func addForeignImage(t *testing.T, name, prefix string, role dps.Designator) {
+	t.Helper()
+	b := content(name, prefix)
+	b.File(prefix+"/lib/prism/new", 0o644, name)
+	b.File(prefix+"/local/bin/"+name, 0o755, name)
+	image := disk.Recipe{Files: b.Tree, Role: role, NoHash: true}.Make(t)
+	if err := os.WriteFile("/var/lib/extensions/"+name+".raw", image.Bytes, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestForeign shows overlays of others at and below a hierarchy, who hides what,
 // and who wins.
 func TestForeign(t *testing.T) {
@@ -198,6 +212,8 @@ func TestForeign(t *testing.T) {
 		return
 	}
 	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/local/bin/tool": "a", "usr/lib/prism/changed": "a"})
+	addForeignImage(t, "b", "/usr", dps.Root)
+	addForeignImage(t, "c", "", dps.Usr)
 	write(t, "/usr/local", map[string]string{"host": "host"})
 	overlayOn(t, "/usr", "prismusr")
 	write(t, "/usr/lib/prism", map[string]string{"changed": "prism", "new": "prism"})
@@ -209,10 +225,11 @@ func TestForeign(t *testing.T) {
 	want(t, "/usr/local/prismlocal", "prismlocal")
 	want(t, "/usr/local/bin/tool", "<none>")
 	want(t, "/usr/lib/prism/changed", "a")
-	tool := []string{"a: /usr/local/bin/tool"}
+	tool := []string{"a: /usr/local/bin/tool", "b: /usr/local/bin/b", "c: /usr/local/bin/c"}
+	beneath := []string{"a: /usr/lib/prism/changed", "b: /usr/lib/prism/new", "c: /usr/lib/prism/new"}
 	wantForeign := func(what string, got []hierarchy.Foreign, hides, hiddenBy []string) {
 		t.Helper()
-		if len(got) != 2 || got[0].Place != "beneath" || !slices.Equal(got[0].HiddenBy, []string{"a: /usr/lib/prism/changed"}) ||
+		if len(got) != 2 || got[0].Place != "beneath" || !slices.Equal(got[0].HiddenBy, beneath) ||
 			got[1].Place != "below" || !slices.Equal(got[1].Hides, hides) || !slices.Equal(got[1].HiddenBy, hiddenBy) {
 			t.Errorf("%s: foreign mounts: %+v", what, got)
 		}

@@ -198,10 +198,9 @@ func (r *run) prepare() (err error) {
 	if err := r.notePropagation(); err != nil {
 		return err
 	}
-	if r.candidates, err = r.opts.Images(); err != nil {
+	if err := r.listCandidates(); err != nil {
 		return err
 	}
-	slices.SortFunc(r.candidates, func(a, b discover.Candidate) int { return version.Compare(a.Name, b.Name) })
 	if err := r.readHost(); err != nil {
 		return err
 	}
@@ -215,6 +214,13 @@ func (r *run) prepare() (err error) {
 		}
 	}
 	r.space, err = r.k.enter()
+	return err
+}
+
+// listCandidates lists what is installed, in the order of names.
+func (r *run) listCandidates() (err error) {
+	r.candidates, err = r.opts.Images()
+	slices.SortFunc(r.candidates, func(a, b discover.Candidate) int { return version.Compare(a.Name, b.Name) })
 	return err
 }
 

@@ -3,6 +3,7 @@
 package merge_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -85,7 +86,11 @@ func TestSubmountGivesWay(t *testing.T) {
 	if !inSmallWorld(t) {
 		return
 	}
-	addDirectory(t, "a", map[string]string{"usr/bin/a": "a", "usr/local/tool": "a"})
+	files := map[string]string{"usr/bin/a": "a", "usr/local/tool": "a"}
+	for i := range 12 {
+		files[fmt.Sprintf("usr/local/lib/%02d", i)] = "a"
+	}
+	addDirectory(t, "a", files)
 	mountTmpfs(t, "/usr/local", "outer")
 	mountTmpfs(t, "/usr/share/kept", "kept")
 	before := mounts(t)
@@ -93,6 +98,9 @@ func TestSubmountGivesWay(t *testing.T) {
 	r, err := merge.Merge(t.Context(), opts)
 	must(t, r, err)
 	want(t, "/usr/local/outer", "outer")
+	if hides := r.Foreign[0].Hides; len(hides) != 11 || hides[9] != "a: /usr/local/lib/09" || hides[10] != "a: 3 more below /usr/local" {
+		t.Errorf("hides %q", hides)
+	}
 	opts.Submounts = merge.SubmountsExtension
 	r, err = merge.Refresh(t.Context(), opts)
 	if must(t, r, err).Outcome != merge.Done {
