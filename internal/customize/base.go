@@ -123,6 +123,9 @@ func (b *Base) open(opts Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if root.Why != nil && !root.readOnly() {
+		return fmt.Errorf("root file system on %w", root.Why)
+	}
 	b.Mounts = []Mount{root}
 	if err := b.readFstab(); err != nil {
 		return err
@@ -144,9 +147,6 @@ func (b *Base) open(opts Options) (err error) {
 		if !slices.ContainsFunc(b.Mounts, func(m Mount) bool { return m.Part == p }) {
 			return fmt.Errorf("--partition: %s has neither a root file system nor one for /usr", p.Name())
 		}
-	}
-	if root.Why != nil {
-		return fmt.Errorf("root file system on %s: %w", root.Part.Name(), root.Why)
 	}
 	return nil
 }
@@ -304,6 +304,13 @@ func (m Mount) isRoot() bool {
 		return m.Part.Type.Designator == dps.Root && m.Part.Content.Kind != ""
 	}
 	return isDir(m.FS, "etc") && isDir(m.FS, "usr")
+}
+
+// readOnly reports whether nobody can change the file system, by its nature, so
+// that a base with its /var elsewhere is a good one.
+func (m Mount) readOnly() bool {
+	kind := m.Part.Content.Kind
+	return m.FS != nil && m.Part.hash == nil && (kind == probe.EROFS || kind == probe.SquashFS)
 }
 
 func isDir(fsys fs.FS, name string) bool {

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,9 +19,9 @@ import (
 )
 
 const (
-	// chunk is how much is read at once. It holds whole clusters of the
-	// largest size, so that none is decompressed twice.
-	chunk = 2 << 20
+	// chunk is how much is read at once: what stays in a processor's cache until
+	// it is written.
+	chunk = 512 << 10
 
 	// block is the smallest hole: a page of the file.
 	block = 4096
@@ -45,7 +46,7 @@ func Copy(ctx context.Context, o *Output, d *Disk) error {
 	if done, err := clone(o, d); done || err != nil {
 		return err
 	}
-	c := copying{o: o, d: d}
+	c := copying{o: o, d: d, chunk: max(chunk, d.unit())}
 	c.inKernel.Store(o.Format == Raw && d.Format == Raw)
 	g, ctx := errgroup.WithContext(ctx)
 	if o.Format == Raw {
@@ -96,9 +97,10 @@ func clone(o *Output, d *Disk) (done bool, err error) {
 
 // copying is a Copy on its way.
 type copying struct {
-	o    *Output
-	d    *Disk
-	free chan []byte // buffers that wait for work
+	o     *Output
+	d     *Disk
+	chunk int64
+	free  chan []byte // buffers that wait for work
 
 	// inKernel says that the kernel copies from file to file.
 	inKernel atomic.Bool
@@ -125,7 +127,7 @@ func (c *copying) pieces() iter.Seq2[span.Span, error] {
 				return
 			}
 			for at := e.Offset; at < e.End(); {
-				end := min(e.End(), (at/chunk+1)*chunk)
+				end := min(e.End(), (at/c.chunk+1)*c.chunk)
 				if !yield(span.Between(at, end), nil) {
 					return
 				}
@@ -151,9 +153,9 @@ func (c *copying) anyOrder(ctx context.Context, g *errgroup.Group) {
 	}
 	for range readers() {
 		g.Go(func() error {
-			buf := make([]byte, chunk)
+			buf := make([]byte, c.chunk)
 			for s, err, ok := take(); ok; s, err, ok = take() {
-				if err = errors.Join(err, ctx.Err()); err != nil {
+				if err := cmp.Or(ctx.Err(), err); err != nil {
 					return err
 				}
 				j := &job{Span: s, bytes: buf}
@@ -186,7 +188,7 @@ func (c *copying) inOrder(ctx context.Context, g *errgroup.Group) {
 		return c.cut(ctx, jobs, ordered)
 	})
 	for range readers() {
-		g.Go(func() error { return c.read(jobs) })
+		g.Go(func() error { return c.read(ctx, jobs) })
 	}
 	g.Go(func() error { return c.write(ctx, ordered) })
 }
@@ -195,7 +197,7 @@ func (c *copying) inOrder(ctx context.Context, g *errgroup.Group) {
 // buffers.
 func (c *copying) cut(ctx context.Context, jobs, ordered chan<- *job) error {
 	for s, err := range c.pieces() {
-		if err != nil {
+		if err := cmp.Or(ctx.Err(), err); err != nil {
 			return err
 		}
 		j := &job{Span: s, read: make(chan struct{})}
@@ -211,10 +213,13 @@ func (c *copying) cut(ctx context.Context, jobs, ordered chan<- *job) error {
 }
 
 // read reads jobs.
-func (c *copying) read(jobs <-chan *job) error {
+func (c *copying) read(ctx context.Context, jobs <-chan *job) error {
 	for j := range jobs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if j.bytes == nil {
-			j.bytes = make([]byte, chunk)
+			j.bytes = make([]byte, c.chunk)
 		}
 		if err := c.load(j); err != nil {
 			return err

@@ -58,6 +58,14 @@ func Open(path string) (*Disk, error) {
 	return d, nil
 }
 
+// unit is what should be read as a whole, as it may be compressed as one.
+func (d *Disk) unit() int64 {
+	if image, ok := d.container.(*qcow2.Image); ok {
+		return image.ClusterSize()
+	}
+	return 1
+}
+
 // Close closes the file.
 func (d *Disk) Close() error { return d.file.Close() }
 

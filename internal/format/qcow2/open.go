@@ -57,6 +57,10 @@ func (m *Image) Size() int64 { return int64(m.h.Size) }
 
 func (m *Image) cluster() int64 { return 1 << m.h.ClusterBits }
 
+// ClusterSize returns how many bytes of the disk are stored, or compressed, as
+// one: a power of two, at most 2 MiB.
+func (m *Image) ClusterSize() int64 { return m.cluster() }
+
 func (m *Image) extended() bool { return m.h3.Incompatible&ExtendedL2 != 0 }
 
 // entrySize returns the bytes of an L2 entry.

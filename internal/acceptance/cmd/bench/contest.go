@@ -118,9 +118,12 @@ func (b *bench) all(ctx context.Context, only string) (string, error) {
 	return out.String(), nil
 }
 
-// gather returns all contests, but prepares only those of the runtime where only
-// they are asked for.
+// gather returns all contests, but prepares only those of the runtime, or of base
+// images, where only they are asked for.
 func (b *bench) gather(ctx context.Context, only string) ([]contest, error) {
+	if strings.HasPrefix(only, customizing) {
+		return b.bases(), b.prepareBases(ctx)
+	}
 	contests, err := b.mergeContests(ctx)
 	if err != nil || strings.HasPrefix(only, merging) {
 		return contests, err
@@ -146,7 +149,9 @@ func (b *bench) commands(contests []contest) string {
 func (b *bench) show(command []string) string {
 	var words []string
 	for _, w := range command {
-		w = strings.ReplaceAll(w, b.dir+"/", "")
+		for _, dir := range []string{b.dir, b.disk} {
+			w = strings.ReplaceAll(strings.ReplaceAll(w, "cd "+dir+" && ", ""), dir+"/", "")
+		}
 		if strings.ContainsAny(w, " ;&") {
 			w = "'" + w + "'"
 		}

@@ -5,8 +5,8 @@
 //	bench [-n RUNS] [-only TEXT] [-update] SEXTANT
 //
 // All files are in memory (/dev/shm) for both sides, so that no disk decides;
-// in the rows that say so, the other side has its temporary files in a /var/tmp
-// on the disk of this program, as it has on most machines.
+// in the rows that say so, they are on the disk of this program, or the other
+// side has its temporary files in a /var/tmp there, as it has on most machines.
 // The clock runs where the tool runs: for those of sid that is in the chroot,
 // which is set up before and taken down after.
 package main
