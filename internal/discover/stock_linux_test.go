@@ -221,6 +221,6 @@ func forget(got, want map[string]row) {
 
 func odd(r row) bool {
 	parts := []string{".sysupdate.", ".mstack", ".v/", "/usr/lib/", "/.extra/"}
-	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(r.Path, s) }) ||
+	return slices.ContainsFunc(parts, func(s string) bool { return strings.Contains(r.Path+"/", s) }) ||
 		slices.Contains([]string{"extensions", "confexts"}, path.Base(r.Path)) // a link to "."
 }
