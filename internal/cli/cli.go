@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -58,9 +57,7 @@ const (
 // Run is the whole program. An interrupt ends the work at the next good moment,
 // a second one at once.
 func Run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx := &interrupts{}
 	env := System()
 	if _, ok := stock.Class(os.Args[0]); ok {
 		return stock.Main(ctx, env.stock(os.Args[0]), os.Args[1:])

@@ -36,9 +36,6 @@ func (r *run) mountLayers() error {
 		return err
 	}
 	for _, c := range r.candidates {
-		if err := r.ctx.Err(); err != nil {
-			return err
-		}
 		l := &layer{Candidate: c, dir: filepath.Join(dir, c.Name)}
 		d := r.mountLayer(l)
 		r.report.Decisions = append(r.report.Decisions, d)
