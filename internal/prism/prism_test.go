@@ -36,12 +36,12 @@ os:
 `
 
 func TestSeed(t *testing.T) {
-	cfg, err := prism.Parse([]byte(seed), "config.yaml", "/work")
+	cfg, err := prism.Parse([]byte(seed), "config.yaml", "/prism")
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := func(line, column int) prism.Pos { return prism.Pos{File: "config.yaml", Line: line, Column: column} }
-	want := &prism.Config{Dir: "/work", OS: prism.OS{
+	want := &prism.Config{Dir: "/prism", OS: prism.OS{
 		AdditionalFiles: []prism.AdditionalFile{
 			{
 				Pos:         at(4, 5),

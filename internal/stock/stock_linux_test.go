@@ -132,13 +132,13 @@ func answers(t *testing.T, tree rootfs.Rootfs, dir string) []string {
 	if err := os.WriteFile(filepath.Join(work, "script"), []byte(script.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	binds := []rootfs.Bind{{Host: work, Guest: "/work"}}
+	binds := []rootfs.Bind{{Host: work, Guest: "/cases"}}
 	argument := "/nowhere"
 	if dir != "" {
 		binds, argument = append(binds, rootfs.Bind{Host: dir, Guest: "/program"}), "/program"
 	}
 	var errs bytes.Buffer
-	cmd := tree.Command(t.Context(), binds, "bash", "/work/script", argument)
+	cmd := tree.Command(t.Context(), binds, "bash", "/cases/script", argument)
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
