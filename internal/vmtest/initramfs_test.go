@@ -76,7 +76,7 @@ func TestInitramfs(t *testing.T) {
 	for name, want := range map[string]string{
 		"init":         "blk",
 		"dm-mod.ko.xz": "mod",
-		"config.json":  `{"Modules":["/dm-mod.ko.xz","/dm-bufio.ko.xz","/dm-verity.ko.xz"],"Program":null,"Seconds":7}`,
+		"config.json":  `{"Modules":["/dm-mod.ko.xz","/dm-bufio.ko.xz","/dm-verity.ko.xz"],"Program":null,"Seconds":7,"Mounts":null}`,
 	} {
 		if got, err := os.ReadFile(filepath.Join(cmd.Dir, name)); string(got) != want {
 			t.Errorf("%s holds %q, %v; want %q", name, got, err, want)
