@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"sextant/internal/pages"
 )
 
 // File is an image that Add changes in place. *os.File is one.
@@ -56,7 +58,7 @@ func (d *disk) withPartition(c *copyOfTable, p Partition) ([]byte, error) {
 		return nil, fmt.Errorf("no room among %d partitions", t.Entries)
 	}
 	slot := entries[(p.Number-1)*size:][:size]
-	if !zero(slot[:16]) {
+	if !pages.Zero(slot[:16]) {
 		return nil, fmt.Errorf("partition %d is in use", p.Number)
 	}
 	encoded, err := encodePartition(t, p)
@@ -76,7 +78,7 @@ func (d *disk) withPartition(c *copyOfTable, p Partition) ([]byte, error) {
 // freeNumber returns the number of the first unused entry, 0 if there is none.
 func freeNumber(entries []byte, size int) int {
 	for i := 0; (i+1)*size <= len(entries); i++ {
-		if zero(entries[i*size:][:16]) {
+		if pages.Zero(entries[i*size:][:16]) {
 			return i + 1
 		}
 	}

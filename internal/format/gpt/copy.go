@@ -6,6 +6,7 @@ import (
 	"math/bits"
 
 	"sextant/internal/fault"
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -120,7 +121,7 @@ func (d *disk) checkReserved(h header, sector []byte, place Place, at span.Span)
 		}
 	}
 	report(h.Reserved != 0, ruleHeader, "reserved bytes 20-24 are not zero")
-	report(!zero(sector[h.HeaderSize:]), ruleHeader, "bytes behind the header are not zero")
+	report(!pages.Zero(sector[h.HeaderSize:]), ruleHeader, "bytes behind the header are not zero")
 	report(h.EntrySize != EntrySize, ruleLinux, fmt.Sprintf("entry size is %d, only %d is known", h.EntrySize, EntrySize))
 	report(int64(h.EntryCount)*int64(h.EntrySize) < EntryCount*EntrySize, ruleLayout, "less than 16384 bytes of entries")
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"sextant/internal/hexdump"
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -112,7 +113,7 @@ func (d *disk) describeEntries(out *hexdump.Printer, h header, at span.Span) err
 	size := int64(h.EntrySize)
 	for i := range int64(h.EntryCount) {
 		slot := b[i*size:][:size]
-		if !zero(slot) {
+		if !pages.Zero(slot) {
 			out.Title("partition %d", i+1)
 			describeEntry(out, slot, at.Offset+i*size)
 		}

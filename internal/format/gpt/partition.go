@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -54,7 +55,7 @@ func (d *disk) partition(t *Table, number int, b []byte, at span.Span) (Partitio
 	if p.Name, valid = decodeName(e.Name); !valid {
 		report("name is not valid UTF-16")
 	}
-	if !zero(b[EntrySize:]) {
+	if !pages.Zero(b[EntrySize:]) {
 		report("bytes behind the name are not zero")
 	}
 	if p.First > p.Last || p.First < t.FirstUsable || p.Last > t.LastUsable {

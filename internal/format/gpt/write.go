@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"slices"
+
+	"sextant/internal/pages"
 )
 
 // Write puts the protective MBR, the table and its backup into an image of
@@ -102,7 +104,7 @@ func encodeTable(t *Table, size int64) ([]byte, error) {
 			return nil, fmt.Errorf("partition %d: %w", p.Number, err)
 		}
 		slot := entries[(p.Number-1)*EntrySize:][:EntrySize]
-		if !zero(slot) {
+		if !pages.Zero(slot) {
 			return nil, fmt.Errorf("partition %d: the place is taken twice", p.Number)
 		}
 		copy(slot, encoded)
@@ -169,8 +171,4 @@ func encodePartition(t *Table, p Partition) ([]byte, error) {
 		First: p.First, Last: p.Last,
 		Attributes: uint64(p.Attributes), Name: name,
 	}), nil
-}
-
-func zero(b []byte) bool {
-	return !slices.ContainsFunc(b, func(c byte) bool { return c != 0 })
 }

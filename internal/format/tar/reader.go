@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sextant/internal/fault"
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -53,7 +54,7 @@ func NewReader(archive io.ReaderAt, size int64) *Reader {
 // IsHeader reports whether the block, the first of a file, is the header of an
 // entry: whether its checksum is right.
 func IsHeader(block []byte) bool {
-	return len(block) >= BlockSize && !allZero(block[:BlockSize]) && checkSum(block[:BlockSize]) == nil
+	return len(block) >= BlockSize && !pages.Zero(block[:BlockSize]) && checkSum(block[:BlockSize]) == nil
 }
 
 // Next returns the next entry, and io.EOF behind the last one. Errors give the
@@ -111,7 +112,7 @@ func (r *Reader) block() ([]byte, error) {
 		return nil, io.EOF
 	}
 	block, err := r.rawBlock()
-	if err == nil && allZero(block) {
+	if err == nil && pages.Zero(block) {
 		return nil, io.EOF
 	}
 	return block, err
@@ -136,15 +137,6 @@ func cutShort(err error) error {
 		return fmt.Errorf("archive is cut short: %w", fault.ErrCorrupt)
 	}
 	return err
-}
-
-func allZero(block []byte) bool {
-	for _, b := range block {
-		if b != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // checkSum returns an error unless the header's checksum is right. Old

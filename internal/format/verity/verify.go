@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"sextant/internal/fault"
+	"sextant/internal/pages"
 )
 
 // Verify checks every data block and every hash block against the root hash,
@@ -111,7 +112,7 @@ func (v *verifier) checkSuperblock() error {
 	}
 	_, name, _ := bytes.Cut(s.Algorithm[:], []byte{0})
 	salt := s.Salt[min(int(s.SaltSize), len(s.Salt)):]
-	if !zero(name) || !zero(salt) || !zero(s.Reserved1[:]) || !zero(s.Reserved2[:]) || !zero(b[SuperblockSize:]) {
+	if !pages.Zero(name) || !pages.Zero(salt) || !pages.Zero(s.Reserved1[:]) || !pages.Zero(s.Reserved2[:]) || !pages.Zero(b[SuperblockSize:]) {
 		v.found(Finding{Kind: BadSuperblock})
 	}
 	return nil
@@ -240,10 +241,10 @@ func (c *checker) skip(first, count int64) {
 func (v *verifier) checkPadding(level int, number int64, block []byte) {
 	digests := min(v.levels.PerBlock, v.childCount(level)-number*v.levels.PerBlock)
 	size := int64(v.params.Algorithm.Size())
-	clean := zero(block[digests*v.levels.Slot:])
+	clean := pages.Zero(block[digests*v.levels.Slot:])
 	if v.levels.Slot > size {
 		for i := range digests {
-			clean = clean && zero(block[i*v.levels.Slot+size:(i+1)*v.levels.Slot])
+			clean = clean && pages.Zero(block[i*v.levels.Slot+size:(i+1)*v.levels.Slot])
 		}
 	}
 	if !clean {
@@ -252,13 +253,4 @@ func (v *verifier) checkPadding(level int, number int64, block []byte) {
 			Offset: v.levels.Levels[level].Offset + number*int64(v.params.HashBlockSize),
 		})
 	}
-}
-
-func zero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }
