@@ -25,7 +25,8 @@ var layers = []layer{
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
 	{"internal/hexdump", nil, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/openfile", "internal/pages"}, "bytes only: a format knows no other room"},
+	{"internal/openfile", []string{"internal/tree", "internal/fault"}, "knows trees only"},
 	{"internal/pages", nil, "knows bytes only"},
 	{"internal/disk", []string{
 		"internal/format/", "internal/probe", "internal/pages", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
@@ -52,7 +53,7 @@ var layers = []layer{
 		"internal/policy", "internal/dps", "internal/version", "internal/verdict", "internal/inroot", "internal/fault", "internal/linux/",
 	}, "does what it decided, prints nothing"},
 	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
-	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
+	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/openfile", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
 	{"internal/mounted", []string{"internal/extract", "internal/linux/", "internal/tree", "internal/span", "internal/fault"}, "changes what the kernel mounts, knows no disk"},
 	{"internal/inspect", []string{
 		"internal/image", "internal/extension", "internal/dps", "internal/signature",
@@ -68,7 +69,7 @@ var layers = []layer{
 	{"internal/prism", []string{"internal/spelling"}, "reads what the user wrote, does nothing"},
 	{"internal/probe", nil, "pure: looks at bytes"},
 	{"internal/fstab", nil, "pure"},
-	{"internal/sysroot", []string{"internal/tree", "internal/symlink", "internal/span"}, "shows trees, changes nothing"},
+	{"internal/sysroot", []string{"internal/openfile", "internal/tree", "internal/symlink", "internal/span"}, "shows trees, changes nothing"},
 	{"internal/redo", []string{"internal/fault"}, "knows files only"},
 	{"internal/customize", []string{
 		"internal/prism", "internal/ini", "internal/sysroot", "internal/fstab", "internal/probe", "internal/redo", "internal/disk", "internal/roottree", "internal/mounted", "internal/unit", "internal/selinux",

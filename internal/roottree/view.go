@@ -2,11 +2,11 @@ package roottree
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"time"
 
+	"sextant/internal/openfile"
 	"sextant/internal/tree"
 )
 
@@ -43,14 +43,21 @@ func (v view) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	i := info{path.Base(name), node}
-	if !node.Mode.IsRegular() || node.Content == nil {
-		return &openNode{info: i}, nil
+	switch {
+	case node.Mode.IsDir():
+		return openfile.Dir(i, func() ([]fs.DirEntry, error) { return entries(node), nil }), nil
+	case !node.Mode.IsRegular():
+		return openfile.Special(i), nil
 	}
-	r, err := node.Content.Open()
+	content := node.Content
+	if content == nil {
+		content = tree.Bytes(nil)
+	}
+	r, err := content.Open()
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return &openFile{i, io.NewSectionReader(r, 0, node.Content.Size()), r}, nil
+	return openfile.Regular(i, r), nil
 }
 
 // Stat returns the state of what is at name.
@@ -110,49 +117,3 @@ func (i info) Mode() fs.FileMode  { return i.node.Mode.FileMode() }
 func (i info) ModTime() time.Time { return i.node.ModTime }
 func (i info) IsDir() bool        { return i.node.Mode.IsDir() }
 func (i info) Sys() any           { return i.node }
-
-// openFile is an open regular file.
-type openFile struct {
-	info info
-	*io.SectionReader
-	closer io.Closer
-}
-
-func (o *openFile) Stat() (fs.FileInfo, error) { return o.info, nil }
-func (o *openFile) Close() error               { return o.closer.Close() }
-
-// openNode is an open file of another type.
-type openNode struct {
-	info   info
-	read   bool
-	unread []fs.DirEntry
-}
-
-func (o *openNode) Stat() (fs.FileInfo, error) { return o.info, nil }
-func (o *openNode) Close() error               { return nil }
-
-func (o *openNode) Read([]byte) (int, error) {
-	if o.info.node.Mode.IsRegular() {
-		return 0, io.EOF
-	}
-	return 0, &fs.PathError{Op: "read", Path: o.info.name, Err: errors.New("is a " + o.info.node.Mode.Kind())}
-}
-
-// ReadDir returns the next count entries, or all that are left.
-func (o *openNode) ReadDir(count int) ([]fs.DirEntry, error) {
-	if !o.info.IsDir() {
-		return nil, &fs.PathError{Op: "readdir", Path: o.info.name, Err: errors.New("is not a directory")}
-	}
-	if !o.read {
-		o.read, o.unread = true, entries(o.info.node)
-	}
-	if count <= 0 {
-		count = len(o.unread)
-	} else if len(o.unread) == 0 {
-		return nil, io.EOF
-	}
-	count = min(count, len(o.unread))
-	list := o.unread[:count:count]
-	o.unread = o.unread[count:]
-	return list, nil
-}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"sextant/internal/openfile"
 	"sextant/internal/tree"
 )
 
@@ -42,7 +43,7 @@ func (r *Root) Open(name string) (fs.File, error) {
 	i := info{path.Base(name), node}
 	switch {
 	case node.Mode.IsDir():
-		return &openDir{info: i, root: r, at: at}, nil
+		return openfile.Dir(i, func() ([]fs.DirEntry, error) { return r.list(at) }), nil
 	case !node.Mode.IsRegular():
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
 	}
@@ -54,7 +55,7 @@ func (r *Root) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return &openFile{i, io.NewSectionReader(reader, 0, node.Size()), reader}, nil
+	return openfile.Regular(i, reader), nil
 }
 
 // Stat returns the attributes of what a name leads to. The Sys of the result
@@ -129,60 +130,9 @@ type info struct {
 	node *tree.Inode
 }
 
-func (i info) Name() string               { return i.name }
-func (i info) Size() int64                { return i.node.Size() }
-func (i info) Mode() fs.FileMode          { return i.node.Mode.FileMode() }
-func (i info) ModTime() time.Time         { return i.node.ModTime }
-func (i info) IsDir() bool                { return i.node.Mode.IsDir() }
-func (i info) Sys() any                   { return i.node }
-func (i info) Stat() (fs.FileInfo, error) { return i, nil }
-
-// openFile is a regular file that is read from its content.
-type openFile struct {
-	info
-	*io.SectionReader
-	closer io.Closer
-}
-
-// Size returns the length in bytes: both parts of the file know it.
-func (f *openFile) Size() int64 { return f.info.Size() }
-
-// Close closes the content.
-func (f *openFile) Close() error { return f.closer.Close() }
-
-// openDir is an open directory.
-type openDir struct {
-	info
-	root    *Root
-	at      string
-	entries []fs.DirEntry
-	read    bool
-}
-
-// Read is an error: a directory has no bytes.
-func (d *openDir) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: d.name, Err: fs.ErrInvalid}
-}
-
-// Close does nothing.
-func (d *openDir) Close() error { return nil }
-
-// ReadDir lists the directory as fs.ReadDirFile wants it.
-func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
-	if !d.read {
-		var err error
-		if d.entries, err = d.root.list(d.at); err != nil {
-			return nil, err
-		}
-		d.read = true
-	}
-	if n <= 0 || n > len(d.entries) {
-		if n > 0 && len(d.entries) == 0 {
-			return nil, io.EOF
-		}
-		n = len(d.entries)
-	}
-	list := d.entries[:n]
-	d.entries = d.entries[n:]
-	return list, nil
-}
+func (i info) Name() string       { return i.name }
+func (i info) Size() int64        { return i.node.Size() }
+func (i info) Mode() fs.FileMode  { return i.node.Mode.FileMode() }
+func (i info) ModTime() time.Time { return i.node.ModTime }
+func (i info) IsDir() bool        { return i.node.Mode.IsDir() }
+func (i info) Sys() any           { return i.node }

@@ -1,14 +1,13 @@
 package erofs
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
 	"time"
 
+	"sextant/internal/openfile"
 	"sextant/internal/symlink"
 	"sextant/internal/tree"
 )
@@ -89,15 +88,15 @@ func (f *FS) Open(name string) (fs.File, error) {
 	info := fileInfo{path.Base(name), node}
 	switch {
 	case node.Mode.IsDir():
-		return &openDir{fileInfo: info, path: name}, nil
+		return openfile.Dir(info, node.list), nil
 	case node.Mode.IsRegular():
 		r, err := node.Reader()
 		if err != nil {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
-		return &openFile{fileInfo: info, SectionReader: io.NewSectionReader(r, 0, node.Size)}, nil
+		return openfile.Regular(info, r), nil
 	}
-	return openSpecial{info}, nil
+	return openfile.Special(info), nil
 }
 
 // Stat implements fs.StatFS. Symbolic links are followed. The FileInfo's Sys
@@ -203,9 +202,6 @@ func (i fileInfo) IsDir() bool        { return i.node.Mode.IsDir() }
 func (i fileInfo) Sys() any           { return i.node }
 func (i fileInfo) String() string     { return fs.FormatFileInfo(i) }
 
-// Stat makes every type that embeds a fileInfo a part of fs.File.
-func (i fileInfo) Stat() (fs.FileInfo, error) { return i, nil }
-
 // dirEntry is an fs.DirEntry.
 type dirEntry struct {
 	DirEntry
@@ -233,61 +229,4 @@ func (t FileType) mode() tree.Mode {
 		return modes[t]
 	}
 	return 0
-}
-
-// openFile is an open regular file.
-type openFile struct {
-	fileInfo
-	*io.SectionReader
-}
-
-// Size is ambiguous without this.
-func (f *openFile) Size() int64 { return f.node.Size }
-
-func (f *openFile) Close() error { return nil }
-
-// openSpecial is an open device, fifo or socket, which the image has no bytes
-// of.
-type openSpecial struct {
-	fileInfo
-}
-
-func (f openSpecial) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: f.name, Err: errors.ErrUnsupported}
-}
-
-func (f openSpecial) Close() error { return nil }
-
-// openDir is an open directory.
-type openDir struct {
-	fileInfo
-	path string
-	rest []fs.DirEntry
-	read bool
-}
-
-func (d *openDir) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: d.path, Err: errors.New("is a directory")}
-}
-
-func (d *openDir) Close() error { return nil }
-
-// ReadDir implements fs.ReadDirFile.
-func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
-	if !d.read {
-		list, err := d.node.list()
-		if err != nil {
-			return nil, &fs.PathError{Op: "readdir", Path: d.path, Err: err}
-		}
-		d.rest, d.read = list, true
-	}
-	if n <= 0 {
-		n = len(d.rest)
-	} else if len(d.rest) == 0 {
-		return nil, io.EOF
-	}
-	n = min(n, len(d.rest))
-	list := slices.Clone(d.rest[:n])
-	d.rest = d.rest[n:]
-	return list, nil
 }

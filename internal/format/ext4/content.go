@@ -22,7 +22,7 @@ type content struct {
 // content returns the bytes of a file, or of a symbolic link.
 func (f *FS) content(n *node) (interface {
 	tree.Content
-	io.ReaderAt
+	tree.Reader
 }, error) {
 	switch {
 	case n.has(FlagEncrypt):

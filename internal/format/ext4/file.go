@@ -3,13 +3,12 @@ package ext4
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
 	"syscall"
 
-	"sextant/internal/fault"
+	"sextant/internal/openfile"
 	"sextant/internal/symlink"
 	"sextant/internal/tree"
 )
@@ -84,15 +83,15 @@ func (f *FS) Open(path string) (fs.File, error) {
 	i := info{baseName(path), f, n}
 	switch {
 	case n.mode().IsDir():
-		return &openDir{info: i}, nil
+		return openfile.Dir(i, func() ([]fs.DirEntry, error) { return f.readDir(n) }), nil
 	case n.mode().IsRegular():
 		c, err := f.content(n)
 		if err != nil {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("inode %d: %w", n.number, err)}
 		}
-		return &openFile{i, io.NewSectionReader(c, 0, c.Size())}, nil
+		return openfile.Regular(i, c), nil
 	}
-	return &openFile{info: i}, nil
+	return openfile.Special(i), nil
 }
 
 // Stat returns the attributes of the file at path, whose Sys is a *Stat.
@@ -222,73 +221,4 @@ func (e entry) Info() (fs.FileInfo, error) {
 		return nil, &fs.PathError{Op: "stat", Path: e.name, Err: err}
 	}
 	return info{e.name, e.fs, n}, nil
-}
-
-// openFile is an open file that is no directory.
-type openFile struct {
-	info    info
-	content *io.SectionReader // nil unless it is a regular file
-}
-
-func (o *openFile) Stat() (fs.FileInfo, error) { return o.info, nil }
-func (o *openFile) Close() error               { return nil }
-
-func (o *openFile) Read(p []byte) (int, error) {
-	if o.content == nil {
-		return 0, o.fault("read")
-	}
-	return o.content.Read(p)
-}
-
-func (o *openFile) ReadAt(p []byte, off int64) (int, error) {
-	if o.content == nil {
-		return 0, o.fault("read")
-	}
-	return o.content.ReadAt(p, off)
-}
-
-func (o *openFile) Seek(offset int64, whence int) (int64, error) {
-	if o.content == nil {
-		return 0, o.fault("seek")
-	}
-	return o.content.Seek(offset, whence)
-}
-
-func (o *openFile) fault(op string) error {
-	kind := o.info.node.mode().Kind()
-	return &fs.PathError{Op: op, Path: o.info.name, Err: fmt.Errorf("a %s has no content: %w", kind, fault.ErrUnsupported)}
-}
-
-// openDir is an open directory.
-type openDir struct {
-	info   info
-	read   bool
-	unread []fs.DirEntry
-}
-
-func (o *openDir) Stat() (fs.FileInfo, error) { return o.info, nil }
-func (o *openDir) Close() error               { return nil }
-
-func (o *openDir) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: o.info.name, Err: errors.New("is a directory")}
-}
-
-// ReadDir returns the next count entries, or all that are left.
-func (o *openDir) ReadDir(count int) ([]fs.DirEntry, error) {
-	if !o.read {
-		list, err := o.info.fs.readDir(o.info.node)
-		if err != nil {
-			return nil, &fs.PathError{Op: "readdir", Path: o.info.name, Err: err}
-		}
-		o.read, o.unread = true, list
-	}
-	if count <= 0 {
-		count = len(o.unread)
-	} else if len(o.unread) == 0 {
-		return nil, io.EOF
-	}
-	count = min(count, len(o.unread))
-	list := o.unread[:count:count]
-	o.unread = o.unread[count:]
-	return list, nil
 }

@@ -3,12 +3,12 @@ package fat
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
+	"sextant/internal/openfile"
 	"sextant/internal/tree"
 )
 
@@ -37,13 +37,13 @@ func (f *FS) Open(path string) (fs.File, error) {
 		return nil, err
 	}
 	if n.isDir() {
-		return &openDir{info: info{f, n}}, nil
+		return openfile.Dir(info{f, n}, func() ([]fs.DirEntry, error) { return f.readDir(n) }), nil
 	}
 	r, err := f.content(n).open()
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &openFile{info{f, n}, io.NewSectionReader(r, 0, r.size)}, nil
+	return openfile.Regular(info{f, n}, r), nil
 }
 
 // Stat returns the attributes of the file at path, whose Sys is a *tree.Inode.
@@ -116,49 +116,6 @@ func (f *FS) inode(n *node) *tree.Inode {
 		i.Content = f.content(n)
 	}
 	return i
-}
-
-// openFile is an open file.
-type openFile struct {
-	info info
-	*io.SectionReader
-}
-
-func (o *openFile) Stat() (fs.FileInfo, error) { return o.info, nil }
-func (o *openFile) Close() error               { return nil }
-
-// openDir is an open directory.
-type openDir struct {
-	info   info
-	read   bool
-	unread []fs.DirEntry
-}
-
-func (o *openDir) Stat() (fs.FileInfo, error) { return o.info, nil }
-func (o *openDir) Close() error               { return nil }
-
-func (o *openDir) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: o.info.Name(), Err: errors.New("is a directory")}
-}
-
-// ReadDir returns the next count entries, or all that are left.
-func (o *openDir) ReadDir(count int) ([]fs.DirEntry, error) {
-	if !o.read {
-		list, err := o.info.fs.readDir(o.info.node)
-		if err != nil {
-			return nil, &fs.PathError{Op: "readdir", Path: o.info.Name(), Err: err}
-		}
-		o.read, o.unread = true, list
-	}
-	if count <= 0 {
-		count = len(o.unread)
-	} else if len(o.unread) == 0 {
-		return nil, io.EOF
-	}
-	count = min(count, len(o.unread))
-	list := o.unread[:count:count]
-	o.unread = o.unread[count:]
-	return list, nil
 }
 
 // maxDepth is how deep directories may lie inside each other: more have no path

@@ -1,14 +1,13 @@
 package squashfs
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"syscall"
 	"time"
 
+	"sextant/internal/openfile"
 	"sextant/internal/symlink"
 	"sextant/internal/tree"
 )
@@ -120,11 +119,13 @@ func (fsys *FS) Open(name string) (fs.File, error) {
 		return nil, err
 	}
 	i := info{path.Base(name), n}
-	if n.kind == typeDir {
-		return &openDir{info: i}, nil
+	switch n.kind {
+	case typeDir:
+		return openfile.Dir(i, func() ([]fs.DirEntry, error) { return fsys.dirEntries(n) }), nil
+	case typeFile:
+		return openfile.Regular(i, &reader{fs: fsys, node: n, blocks: newBlocks(fsys, n)}), nil
 	}
-	r := &reader{fs: fsys, node: n, blocks: newBlocks(fsys, n)}
-	return &openFile{info: i, reader: r, SectionReader: io.NewSectionReader(r, 0, int64(n.size))}, nil
+	return openfile.Special(i), nil
 }
 
 // Stat returns what Open and then Stat would.
@@ -227,70 +228,4 @@ func (fsys *FS) walk(prefix string, dir *inode, depth int, visit func(string, fs
 		}
 	}
 	return nil
-}
-
-// openFile implements fs.File, io.ReaderAt and io.Seeker.
-type openFile struct {
-	info   info
-	reader *reader
-	*io.SectionReader
-}
-
-func (f *openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *openFile) Close() error               { return f.reader.Close() }
-
-func (f *openFile) Read(p []byte) (int, error) {
-	if err := f.readable(); err != nil {
-		return 0, err
-	}
-	return f.SectionReader.Read(p)
-}
-
-func (f *openFile) ReadAt(p []byte, off int64) (int, error) {
-	if err := f.readable(); err != nil {
-		return 0, err
-	}
-	return f.SectionReader.ReadAt(p, off)
-}
-
-func (f *openFile) readable() error {
-	if f.info.node.kind != typeFile {
-		return &fs.PathError{Op: "read", Path: f.info.name, Err: fmt.Errorf("it is a %s", f.info.node.kind)}
-	}
-	return nil
-}
-
-// openDir implements fs.ReadDirFile.
-type openDir struct {
-	info info
-	read bool
-	left []fs.DirEntry
-}
-
-func (d *openDir) Stat() (fs.FileInfo, error) { return d.info, nil }
-func (d *openDir) Close() error               { return nil }
-
-func (d *openDir) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: d.info.name, Err: errors.New("it is a directory")}
-}
-
-func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
-	if !d.read {
-		list, err := d.info.node.fs.dirEntries(d.info.node)
-		if err != nil {
-			return nil, &fs.PathError{Op: "readdir", Path: d.info.name, Err: err}
-		}
-		d.read, d.left = true, list
-	}
-	if n <= 0 {
-		list := d.left
-		d.left = nil
-		return list, nil
-	}
-	if len(d.left) == 0 {
-		return nil, io.EOF
-	}
-	list := d.left[:min(n, len(d.left))]
-	d.left = d.left[len(list):]
-	return list, nil
 }
