@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"time"
 
 	"sextant/internal/openfile"
 	"sextant/internal/tree"
@@ -42,7 +41,7 @@ func (v view) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := info{path.Base(name), node}
+	i := node.Stat(path.Base(name))
 	switch {
 	case node.Mode.IsDir():
 		return openfile.Dir(i, func() ([]fs.DirEntry, error) { return entries(node), nil }), nil
@@ -71,7 +70,7 @@ func (v view) state(op, name string, follow bool) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return info{path.Base(name), node}, nil
+	return node.Stat(path.Base(name)), nil
 }
 
 // ReadLink returns the target of the symbolic link at name.
@@ -100,20 +99,7 @@ func (v view) ReadDir(name string) ([]fs.DirEntry, error) {
 
 func entries(dir *tree.Inode) (list []fs.DirEntry) {
 	for _, e := range dir.Entries() {
-		list = append(list, fs.FileInfoToDirEntry(info{e.Name, e.Inode}))
+		list = append(list, fs.FileInfoToDirEntry(e.Inode.Stat(e.Name)))
 	}
 	return list
 }
-
-// info is the state of an inode.
-type info struct {
-	name string
-	node *tree.Inode
-}
-
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.node.Size() }
-func (i info) Mode() fs.FileMode  { return i.node.Mode.FileMode() }
-func (i info) ModTime() time.Time { return i.node.ModTime }
-func (i info) IsDir() bool        { return i.node.Mode.IsDir() }
-func (i info) Sys() any           { return i.node }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"time"
 
 	"sextant/internal/openfile"
 	"sextant/internal/tree"
@@ -40,7 +39,7 @@ func (r *Root) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := info{path.Base(name), node}
+	i := node.Stat(path.Base(name))
 	switch {
 	case node.Mode.IsDir():
 		return openfile.Dir(i, func() ([]fs.DirEntry, error) { return r.list(at) }), nil
@@ -62,13 +61,13 @@ func (r *Root) Open(name string) (fs.File, error) {
 // is a *tree.Inode.
 func (r *Root) Stat(name string) (fs.FileInfo, error) {
 	_, node, err := r.find("stat", name, true)
-	return info{path.Base(name), node}, err
+	return node.Stat(path.Base(name)), err
 }
 
 // Lstat is Stat, but does not follow a link that is the last name.
 func (r *Root) Lstat(name string) (fs.FileInfo, error) {
 	_, node, err := r.find("lstat", name, false)
-	return info{path.Base(name), node}, err
+	return node.Stat(path.Base(name)), err
 }
 
 // ReadLink returns the target of a symbolic link.
@@ -117,22 +116,9 @@ func (r *Root) list(at string) (entries []fs.DirEntry, err error) {
 	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return r.children[at][e.Name()] })
 	for child := range r.children[at] {
 		if node := r.changed[path.Join(at, child)]; node != nil {
-			entries = append(entries, fs.FileInfoToDirEntry(info{child, node}))
+			entries = append(entries, fs.FileInfoToDirEntry(node.Stat(child)))
 		}
 	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
 	return entries, nil
 }
-
-// info is the state of an inode.
-type info struct {
-	name string
-	node *tree.Inode
-}
-
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.node.Size() }
-func (i info) Mode() fs.FileMode  { return i.node.Mode.FileMode() }
-func (i info) ModTime() time.Time { return i.node.ModTime }
-func (i info) IsDir() bool        { return i.node.Mode.IsDir() }
-func (i info) Sys() any           { return i.node }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"sextant/internal/openfile"
 	"sextant/internal/tree"
@@ -37,13 +36,13 @@ func (f *FS) Open(path string) (fs.File, error) {
 		return nil, err
 	}
 	if n.isDir() {
-		return openfile.Dir(info{f, n}, func() ([]fs.DirEntry, error) { return f.readDir(n) }), nil
+		return openfile.Dir(f.stat(n), func() ([]fs.DirEntry, error) { return f.readDir(n) }), nil
 	}
 	r, err := f.content(n).open()
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return openfile.Regular(info{f, n}, r), nil
+	return openfile.Regular(f.stat(n), r), nil
 }
 
 // Stat returns the attributes of the file at path, whose Sys is a *tree.Inode.
@@ -52,7 +51,7 @@ func (f *FS) Stat(path string) (fs.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return info{f, n}, nil
+	return f.stat(n), nil
 }
 
 // Lstat is Stat, as there are no symbolic links.
@@ -89,25 +88,13 @@ func (f *FS) readDir(n *node) ([]fs.DirEntry, error) {
 	}
 	list := make([]fs.DirEntry, len(nodes))
 	for i, child := range nodes {
-		list[i] = fs.FileInfoToDirEntry(info{f, child})
+		list[i] = fs.FileInfoToDirEntry(f.stat(child))
 	}
 	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return list, nil
 }
 
-// info is the fs.FileInfo of a node.
-type info struct {
-	fs   *FS
-	node *node
-}
-
-func (i info) Name() string       { return i.node.name }
-func (i info) Size() int64        { return i.node.size() }
-func (i info) Mode() fs.FileMode  { return i.node.mode().FileMode() }
-func (i info) ModTime() time.Time { return i.node.modTime() }
-func (i info) IsDir() bool        { return i.node.isDir() }
-func (i info) Sys() any           { return i.fs.inode(i.node) }
-func (i info) String() string     { return fs.FormatFileInfo(i) }
+func (f *FS) stat(n *node) fs.FileInfo { return f.inode(n).Stat(n.name) }
 
 // inode gives a file as a tree has it, a directory without what is in it.
 func (f *FS) inode(n *node) *tree.Inode {
