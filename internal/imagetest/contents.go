@@ -29,10 +29,10 @@ func (n Noise) Size() int64 { return n.Length }
 
 // Extents implements tree.Content.
 func (n Noise) Extents() []span.Span {
-	if n.Data != nil || n.Length == 0 {
+	if n.Data != nil {
 		return n.Data
 	}
-	return []span.Span{{Length: n.Length}}
+	return span.Whole(n.Length)
 }
 
 // Open implements tree.Content.

@@ -154,12 +154,7 @@ type content struct {
 func (c content) Size() int64 { return c.size }
 
 // Extents returns the whole file as one span.
-func (c content) Extents() []span.Span {
-	if c.size == 0 {
-		return nil
-	}
-	return []span.Span{{Length: c.size}}
-}
+func (c content) Extents() []span.Span { return span.Whole(c.size) }
 
 // Open opens the file.
 func (c content) Open() (tree.Reader, error) { return c.view.root.Open(c.name) }

@@ -95,12 +95,7 @@ type diskFile struct {
 func (c diskFile) Size() int64 { return c.size }
 
 // Extents returns the whole file as one span.
-func (c diskFile) Extents() []span.Span {
-	if c.size == 0 {
-		return nil
-	}
-	return []span.Span{{Length: c.size}}
-}
+func (c diskFile) Extents() []span.Span { return span.Whole(c.size) }
 
 // Open opens the file, and is an error if it is another one by now.
 func (c diskFile) Open() (tree.Reader, error) {

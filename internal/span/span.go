@@ -15,6 +15,15 @@ func Between(start, end int64) Span {
 	return Span{Offset: start, Length: end - start}
 }
 
+// Whole returns the data of a content of that many bytes that has no holes: one
+// span, or none if it is empty.
+func Whole(size int64) []Span {
+	if size == 0 {
+		return nil
+	}
+	return []Span{{Length: size}}
+}
+
 // End returns the offset of the first byte behind the span. It is meaningful
 // only for a span that Within accepted, as the sum can overflow.
 func (s Span) End() int64 { return s.Offset + s.Length }

@@ -223,12 +223,7 @@ type content struct {
 func (c content) Size() int64 { return c.size }
 
 // Extents returns the whole content: what is a hole is not known.
-func (c content) Extents() []span.Span {
-	if c.size == 0 {
-		return nil
-	}
-	return []span.Span{{Length: c.size}}
-}
+func (c content) Extents() []span.Span { return span.Whole(c.size) }
 
 // Open opens the file, which must be one that can be read at any offset.
 func (c content) Open() (tree.Reader, error) {

@@ -13,12 +13,7 @@ type Bytes []byte
 func (b Bytes) Size() int64 { return int64(len(b)) }
 
 // Extents returns the whole content as one span.
-func (b Bytes) Extents() []span.Span {
-	if len(b) == 0 {
-		return nil
-	}
-	return []span.Span{{Length: int64(len(b))}}
-}
+func (b Bytes) Extents() []span.Span { return span.Whole(int64(len(b))) }
 
 // Open returns a reader of the bytes.
 func (b Bytes) Open() (Reader, error) {

@@ -245,8 +245,8 @@ func (c *compressed) firstBlock(p pcluster) int64 {
 }
 
 func (c *compressed) extents() (list []span.Span, err error) {
-	if _, ok := c.find.(*extents); !ok && c.size > 0 {
-		return []span.Span{{Length: c.size}}, nil // only extents can be holes
+	if _, ok := c.find.(*extents); !ok {
+		return span.Whole(c.size), nil // only extents can be holes
 	}
 	err = c.each(span.Span{Length: c.size}, func(p pcluster) error {
 		if !p.hole() {

@@ -24,12 +24,7 @@ func (f *FS) content(n *node) content { return content{f, n.first, n.size()} }
 func (c content) Size() int64 { return c.size }
 
 // Extents returns all of it: FAT has no holes.
-func (c content) Extents() []span.Span {
-	if c.size == 0 {
-		return nil
-	}
-	return []span.Span{{Length: c.size}}
-}
+func (c content) Extents() []span.Span { return span.Whole(c.size) }
 
 // Open follows the chain of the file.
 func (c content) Open() (tree.Reader, error) { return c.open() }

@@ -126,8 +126,8 @@ func (a *archiver) file(ctx context.Context, e *outEntry, node *tree.Inode) erro
 		e.holes(size)
 	}
 	stored := int64(len(sparse)) + total(data)
-	if sparse == nil && size > 0 {
-		data, stored = []span.Span{{Length: size}}, size
+	if sparse == nil {
+		data, stored = span.Whole(size), size
 	}
 	e.size(stored)
 	e.xattrs(node)
