@@ -64,11 +64,7 @@ func (m sparseMember) Size() int64 { return m.size }
 func (m sparseMember) Extents() []span.Span {
 	var list []span.Span
 	for _, p := range m.pieces {
-		if last := len(list) - 1; last >= 0 && list[last].End() == p.Offset {
-			list[last].Length += p.Length
-			continue
-		}
-		list = append(list, p.Span)
+		list = span.Append(list, p.Span)
 	}
 	return list
 }

@@ -24,6 +24,19 @@ func Whole(size int64) []Span {
 	return []Span{{Length: size}}
 }
 
+// Append appends s to a list, as a part of its last span if that goes on there.
+// An empty span adds nothing.
+func Append(list []Span, s Span) []Span {
+	if s.Length == 0 {
+		return list
+	}
+	if last := len(list) - 1; last >= 0 && list[last].End() == s.Offset {
+		list[last].Length += s.Length
+		return list
+	}
+	return append(list, s)
+}
+
 // End returns the offset of the first byte behind the span. It is meaningful
 // only for a span that Within accepted, as the sum can overflow.
 func (s Span) End() int64 { return s.Offset + s.Length }

@@ -250,7 +250,7 @@ func (c *compressed) extents() (list []span.Span, err error) {
 	}
 	err = c.each(span.Span{Length: c.size}, func(p pcluster) error {
 		if !p.hole() {
-			list = appendSpan(list, p.Span)
+			list = span.Append(list, p.Span)
 		}
 		return nil
 	})
@@ -260,7 +260,7 @@ func (c *compressed) extents() (list []span.Span, err error) {
 func (c *compressed) place() (list []span.Span, err error) {
 	err = c.each(span.Span{Length: c.size}, func(p pcluster) error {
 		if p.stored.Length > 0 && !p.inline {
-			list = appendSpan(list, p.stored)
+			list = span.Append(list, p.stored)
 		}
 		return nil
 	})

@@ -218,7 +218,7 @@ func (c *chunked) readAt(p []byte, off int64) error {
 func (c *chunked) extents() (list []span.Span, err error) {
 	err = c.each(span.Span{Length: c.size}, func(part span.Span, at int64) error {
 		if at != nullAddress {
-			list = appendSpan(list, part)
+			list = span.Append(list, part)
 		}
 		return nil
 	})
@@ -228,20 +228,11 @@ func (c *chunked) extents() (list []span.Span, err error) {
 func (c *chunked) place() (list []span.Span, err error) {
 	err = c.each(span.Span{Length: c.size}, func(part span.Span, at int64) error {
 		if at != nullAddress {
-			list = appendSpan(list, span.Span{Offset: at, Length: part.Length})
+			list = span.Append(list, span.Span{Offset: at, Length: part.Length})
 		}
 		return nil
 	})
 	return list, err
-}
-
-// appendSpan appends s, to the last span of list if it goes on there.
-func appendSpan(list []span.Span, s span.Span) []span.Span {
-	if k := len(list) - 1; k >= 0 && list[k].End() == s.Offset {
-		list[k].Length += s.Length
-		return list
-	}
-	return append(list, s)
 }
 
 // reader reads a content as an io.ReaderAt with an end.

@@ -45,9 +45,7 @@ func (i inline) Size() int64                { return i.size }
 func (i inline) Open() (tree.Reader, error) { return i, nil }
 func (i inline) Close() error               { return nil }
 
-func (i inline) Extents() []span.Span {
-	return appendSpan(nil, span.Span{Length: int64(len(i.data))})
-}
+func (i inline) Extents() []span.Span { return span.Whole(int64(len(i.data))) }
 
 func (i inline) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
@@ -90,27 +88,15 @@ func (c *content) Extents() []span.Span {
 			if n := len(list); n > 0 {
 				end = list[n-1].End()
 			}
-			return appendSpan(list, span.Between(min(end, size), size))
+			return span.Append(list, span.Between(min(end, size), size))
 		}
 		if r.Unwritten || r.Logical >= blocks {
 			continue
 		}
 		end := int64(min(r.Logical+r.Length, blocks)) * block
-		list = appendSpan(list, span.Between(int64(r.Logical)*block, min(end, size)))
+		list = span.Append(list, span.Between(int64(r.Logical)*block, min(end, size)))
 	}
 	return list
-}
-
-// appendSpan joins neighbours.
-func appendSpan(list []span.Span, s span.Span) []span.Span {
-	if s.Length == 0 {
-		return list
-	}
-	if n := len(list); n > 0 && list[n-1].End() == s.Offset {
-		list[n-1].Length += s.Length
-		return list
-	}
-	return append(list, s)
 }
 
 // ReadAt reads from the offset off on; holes read as zeros.

@@ -157,7 +157,7 @@ type encrypted int64
 func (e encrypted) Size() int64 { return int64(e) }
 
 // Extents returns one span, as what is written where is not known.
-func (e encrypted) Extents() []span.Span { return appendSpan(nil, span.Span{Length: int64(e)}) }
+func (e encrypted) Extents() []span.Span { return span.Whole(int64(e)) }
 
 // Open returns an error that wraps fault.ErrUnsupported.
 func (e encrypted) Open() (tree.Reader, error) { return nil, unsupported("encrypted content") }

@@ -24,30 +24,19 @@ func (c content) Size() int64 { return int64(c.node.size) }
 // Extents returns the blocks that are not holes. Where the sizes of the blocks
 // cannot be read it returns the whole content, so that reading tells why.
 func (c content) Extents() []span.Span {
-	whole := []span.Span{{Length: c.Size()}}
-	if c.Size() == 0 {
-		return nil
-	}
 	var list []span.Span
-	add := func(s span.Span) {
-		if n := len(list); n > 0 && list[n-1].End() == s.Offset {
-			list[n-1].Length += s.Length
-			return
-		}
-		list = append(list, s)
-	}
 	m := newBlocks(c.fs, c.node)
 	for i := range m.count {
 		b, err := m.block(i)
 		if err != nil {
-			return whole
+			return span.Whole(c.Size())
 		}
 		if b.size != 0 {
-			add(m.span(i))
+			list = span.Append(list, m.span(i))
 		}
 	}
 	if tail := m.span(m.count); tail.Length > 0 {
-		add(tail)
+		list = span.Append(list, tail)
 	}
 	return list
 }
