@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -98,10 +99,10 @@ func (c *comparison) firstDifference(a, b io.ReaderAt, ranges []span.Span) (int6
 				return 0, err
 			}
 			n := min(bufferSize, s.End()-at)
-			if err := readFull(a, left[:n], at); err != nil {
+			if _, err := pages.ReadFull(a, left[:n], at); err != nil {
 				return 0, err
 			}
-			if err := readFull(b, right[:n], at); err != nil {
+			if _, err := pages.ReadFull(b, right[:n], at); err != nil {
 				return 0, err
 			}
 			if bytes.Equal(left[:n], right[:n]) {
@@ -117,17 +118,6 @@ func (c *comparison) firstDifference(a, b io.ReaderAt, ranges []span.Span) (int6
 	return -1, nil
 }
 
-func readFull(r io.ReaderAt, p []byte, at int64) error {
-	n, err := r.ReadAt(p, at)
-	if n == len(p) {
-		return nil
-	}
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
 func (c *comparison) digest(r io.ReaderAt, size int64) (string, error) {
 	h, buffer := sha256.New(), c.buffers[0][:]
 	for at := int64(0); at < size; at += bufferSize {
@@ -135,7 +125,7 @@ func (c *comparison) digest(r io.ReaderAt, size int64) (string, error) {
 			return "", err
 		}
 		p := buffer[:min(bufferSize, size-at)]
-		if err := readFull(r, p, at); err != nil {
+		if _, err := pages.ReadFull(r, p, at); err != nil {
 			return "", err
 		}
 		h.Write(p)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"sextant/internal/pages"
 	"sextant/internal/tree"
 )
 
@@ -182,10 +183,7 @@ func (x *extraction) regular(ctx context.Context, dir *place, name string, conte
 
 // copy copies one piece of a file.
 func (x *extraction) copy(f io.WriterAt, r io.ReaderAt, piece []byte, at int64) error {
-	if n, err := r.ReadAt(piece, at); n < len(piece) {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
+	if _, err := pages.ReadFull(r, piece, at); err != nil {
 		return err
 	}
 	if _, err := f.WriteAt(piece, at); err != nil {

@@ -2,7 +2,11 @@ package pages
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
+
+	"sextant/internal/span"
 )
 
 // Zero reports whether all bytes are zero.
@@ -26,11 +30,11 @@ func Zero(b []byte) bool {
 // so that it does not pass for the end of what is read from r.
 func ReadFull(r io.ReaderAt, b []byte, offset int64) (int, error) {
 	n, err := r.ReadAt(b, offset)
-	switch {
-	case n == len(b):
+	if n == len(b) {
 		return n, nil
-	case err == nil || err == io.EOF:
-		return n, io.ErrUnexpectedEOF
 	}
-	return n, err
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, fmt.Errorf("bytes %s: %w", span.Span{Offset: offset, Length: int64(len(b))}, err)
 }

@@ -93,7 +93,7 @@ func TestOfFile(t *testing.T) {
 		t.Errorf("Read = %q, %v", b, err)
 	}
 	c = pages.OfFile(bytes.NewReader(text), 20, 4, 2) // the file is shorter than it was
-	if err := c.Read(b, 8); err != io.ErrUnexpectedEOF {
+	if err := c.Read(b, 8); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Read = %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }

@@ -1,12 +1,11 @@
 package payload
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"sextant/internal/extension"
+	"sextant/internal/pages"
 	"sextant/internal/tree"
 )
 
@@ -151,10 +150,7 @@ func readSmall(node *tree.Inode) ([]byte, error) {
 	}
 	defer r.Close()
 	text := make([]byte, node.Size())
-	if n, err := r.ReadAt(text, 0); n < len(text) {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
+	if _, err := pages.ReadFull(r, text, 0); err != nil {
 		return nil, fmt.Errorf("read %s: %w", node.Origin, err)
 	}
 	return text, nil

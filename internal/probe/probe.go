@@ -9,10 +9,11 @@ package probe
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"sextant/internal/pages"
 )
 
 // Kind is what a partition holds, by the name that blkid gives to it.
@@ -109,11 +110,8 @@ func (d device) read(at int64, length int) []byte {
 	if at < 0 || at+int64(length) > d.size {
 		return b
 	}
-	if n, err := d.r.ReadAt(b, at); n < length && *d.failed == nil {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		*d.failed = fmt.Errorf("read %d bytes at %d: %w", length, at, err)
+	if _, err := pages.ReadFull(d.r, b, at); err != nil && *d.failed == nil {
+		*d.failed = err
 	}
 	return b
 }

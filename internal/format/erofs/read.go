@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sextant/internal/fault"
+	"sextant/internal/pages"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -117,13 +118,8 @@ func (f *FS) bytes(s span.Span) ([]byte, error) { return f.image().bytes(s) }
 
 // readAt fills p from offset off of the image.
 func (f *FS) readAt(p []byte, off int64) error {
-	if n, err := f.r.ReadAt(p, off); n < len(p) {
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return fmt.Errorf("read %s: %w", span.Span{Offset: off, Length: int64(len(p))}, err)
-	}
-	return nil
+	_, err := pages.ReadFull(f.r, p, off)
+	return err
 }
 
 func (f *FS) readSuperBlock() error {

@@ -4,6 +4,8 @@ import (
 	"container/list"
 	"fmt"
 	"sync"
+
+	"sextant/internal/pages"
 )
 
 // cacheBytes bounds the memory for metadata blocks that are kept.
@@ -74,7 +76,7 @@ func (f *FS) block(number uint64) ([]byte, error) {
 		return b, nil
 	}
 	b := make([]byte, f.geo.BlockSize)
-	if err := readFull(f.image, b, f.geo.Bytes(number, 1).Offset); err != nil {
+	if _, err := pages.ReadFull(f.image, b, f.geo.Bytes(number, 1).Offset); err != nil {
 		return nil, fmt.Errorf("read block %d: %w", number, err)
 	}
 	f.blocks.put(number, b)

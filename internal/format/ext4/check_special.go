@@ -3,6 +3,8 @@ package ext4
 import (
 	"encoding/binary"
 	"fmt"
+
+	"sextant/internal/pages"
 )
 
 // orphanList follows the list of orphans through the inodes, and reads the
@@ -113,7 +115,7 @@ func (f *FS) journalSuper() error {
 	if content.Size() < int64(len(b)) {
 		return corrupt("%d bytes", content.Size())
 	}
-	if err := readFull(content, b, 0); err != nil {
+	if _, err := pages.ReadFull(content, b, 0); err != nil {
 		return err
 	}
 	word := func(at int) uint32 { return binary.BigEndian.Uint32(b[at:]) }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync/atomic"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -138,7 +139,7 @@ func (c *content) readRun(p []byte, off int64) (int, error) {
 		clear(p)
 		return len(p), nil
 	}
-	if err := readFull(c.fs.image, p, int64(run.Physical*block+inside)); err != nil {
+	if _, err := pages.ReadFull(c.fs.image, p, int64(run.Physical*block+inside)); err != nil {
 		return 0, err
 	}
 	return len(p), nil

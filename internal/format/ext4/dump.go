@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sextant/internal/hexdump"
+	"sextant/internal/pages"
 )
 
 // maxDescribed bounds the elements of each kind that Describe prints.
@@ -18,7 +19,7 @@ const maxDescribed = 1024
 func (f *FS) Describe(w io.Writer) error {
 	d := &description{out: hexdump.New(w), fs: f}
 	raw := make([]byte, SuperBlockSize)
-	if err := readFull(f.image, raw, SuperBlockOffset); err != nil {
+	if _, err := pages.ReadFull(f.image, raw, SuperBlockOffset); err != nil {
 		return fmt.Errorf("describe ext4: %w", err)
 	}
 	d.fields("superblock", SuperBlockOffset, raw, &SuperBlock{})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -121,7 +122,7 @@ func (e *Editor) copyRuns(r io.ReaderAt, size int64, runs []Run) error {
 		for left := int64(run.Length) * block; left > 0; {
 			b := buffer[:min(left, int64(len(buffer)))]
 			data := min(int64(len(b)), size-from)
-			if err := readFull(r, b[:data], from); err != nil {
+			if _, err := pages.ReadFull(r, b[:data], from); err != nil {
 				return fmt.Errorf("read content: %w", err)
 			}
 			clear(b[data:])

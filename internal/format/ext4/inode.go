@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"sextant/internal/pages"
 	"sextant/internal/tree"
 )
 
@@ -219,7 +220,7 @@ func (f *FS) target(n *node) (string, error) {
 		return "", err
 	}
 	target := make([]byte, size)
-	if err := readFull(content, target, 0); err != nil {
+	if _, err := pages.ReadFull(content, target, 0); err != nil {
 		return "", err
 	}
 	return linkText(target)

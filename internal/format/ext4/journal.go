@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"sextant/internal/pages"
 )
 
 // A journal is a ring of blocks behind its superblock. A transaction is
@@ -148,7 +150,8 @@ func (l *journalLog) sums() bool { return l.has(journalCSum2 | journalCSum3) }
 // block reads the n-th block from a place on, around the end of the ring.
 func (l *journalLog) block(at uint32) ([]byte, error) {
 	b := make([]byte, l.fs.geo.BlockSize)
-	return b, readFull(l.content, b, int64(at)*l.fs.geo.BlockSize)
+	_, err := pages.ReadFull(l.content, b, int64(at)*l.fs.geo.BlockSize)
+	return b, err
 }
 
 func (l *journalLog) next(at uint32) uint32 {
@@ -408,7 +411,7 @@ func (l *journalLog) empty(disk io.WriterAt) error {
 // replay, that there is nothing to replay.
 func (f *FS) clearRecover(disk Storage) error {
 	raw := make([]byte, SuperBlockSize)
-	if err := readFull(disk, raw, SuperBlockOffset); err != nil {
+	if _, err := pages.ReadFull(disk, raw, SuperBlockOffset); err != nil {
 		return err
 	}
 	sb := DecodeSuperBlock(raw)
@@ -432,5 +435,6 @@ func (f *FS) journalBlock(logical uint32) ([]byte, error) {
 		return nil, err
 	}
 	b := make([]byte, f.geo.BlockSize)
-	return b, readFull(c, b, int64(logical)*f.geo.BlockSize)
+	_, err = pages.ReadFull(c, b, int64(logical)*f.geo.BlockSize)
+	return b, err
 }

@@ -6,7 +6,7 @@ import (
 	"io"
 	"sync/atomic"
 
-	"sextant/internal/span"
+	"sextant/internal/pages"
 )
 
 // FS is an open file system. It implements fs.FS, fs.ReadDirFS, fs.StatFS and
@@ -48,7 +48,7 @@ func open(r io.ReaderAt, size int64) (*FS, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNoFileSystem, corrupt("%d bytes", size))
 	}
 	raw := make([]byte, SuperBlockSize)
-	if err := readFull(r, raw, SuperBlockOffset); err != nil {
+	if _, err := pages.ReadFull(r, raw, SuperBlockOffset); err != nil {
 		return nil, fmt.Errorf("read superblock: %w", err)
 	}
 	f := &FS{image: r, super: DecodeSuperBlock(raw)}
@@ -93,16 +93,4 @@ func (f *FS) Size() int64 { return int64(f.geo.Blocks) * f.geo.BlockSize }
 func (f *FS) Dirty() bool {
 	return f.super.FeatureIncompat&IncompatRecover != 0 ||
 		f.super.FeatureROCompat&ROCompatOrphanPresent != 0 || f.super.LastOrphan != 0
-}
-
-// readFull fills p. An image that ends early is io.ErrUnexpectedEOF.
-func readFull(r io.ReaderAt, p []byte, at int64) error {
-	n, err := r.ReadAt(p, at)
-	switch {
-	case n == len(p):
-		return nil
-	case err == nil, errors.Is(err, io.EOF):
-		return fmt.Errorf("bytes %s: %w", span.Span{Offset: at, Length: int64(len(p))}, io.ErrUnexpectedEOF)
-	}
-	return err
 }

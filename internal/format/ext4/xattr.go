@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sextant/internal/pages"
 	"sextant/internal/tree"
 )
 
@@ -231,7 +232,7 @@ func (f *FS) readValueInode(owner *node, x xattr) ([]byte, error) {
 		return nil, err
 	}
 	value := make([]byte, x.ValueSize)
-	if err := readFull(c, value, 0); err != nil {
+	if _, err := pages.ReadFull(c, value, 0); err != nil {
 		return nil, err
 	}
 	// Lustre's older form has the owner's number in place of the checksum.

@@ -3,6 +3,8 @@ package fat
 import (
 	"encoding/binary"
 	"fmt"
+
+	"sextant/internal/pages"
 )
 
 // find looks for free clusters, from where the last search ended. Those that
@@ -135,7 +137,7 @@ func (e *Editor) setRaw(cluster, value uint32) error {
 		b = b[:2]
 		start := g.FATStart + int64(g.Active)*g.FATSize + at
 		var old [2]byte
-		if err := readFull(e.over, old[:], start); err != nil {
+		if _, err := pages.ReadFull(e.over, old[:], start); err != nil {
 			return e.fail(err)
 		}
 		if cluster&1 == 0 {

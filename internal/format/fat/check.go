@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"sextant/internal/fault"
+	"sextant/internal/pages"
 )
 
 // maxProblems is how many problems Check lists before it gives up.
@@ -128,7 +129,9 @@ func (c *checker) bootCopy() error {
 		return c.bad("boot sector", corrupt("copy in sector %d of %d reserved ones", sector, f.bpb.ReservedSectors))
 	}
 	first, second := make([]byte, BootSize), make([]byte, BootSize)
-	if err := errors.Join(readFull(f.r, first, 0), readFull(f.r, second, sector*f.geo.SectorSize)); err != nil {
+	_, err1 := pages.ReadFull(f.r, first, 0)
+	_, err2 := pages.ReadFull(f.r, second, sector*f.geo.SectorSize)
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	first[tailAt32+1], second[tailAt32+1] = 0, 0
@@ -162,8 +165,9 @@ func (c *checker) fats() error {
 				return err
 			}
 			size := min(chunkSize, length-at)
-			if err := errors.Join(readFull(c.fs.r, a[:size], g.FATStart+int64(g.Active)*g.FATSize+at),
-				readFull(c.fs.r, b[:size], g.FATStart+int64(n)*g.FATSize+at)); err != nil {
+			_, err1 := pages.ReadFull(c.fs.r, a[:size], g.FATStart+int64(g.Active)*g.FATSize+at)
+			_, err2 := pages.ReadFull(c.fs.r, b[:size], g.FATStart+int64(n)*g.FATSize+at)
+			if err := errors.Join(err1, err2); err != nil {
 				return err
 			}
 			if bytes.Equal(a[:size], b[:size]) {
@@ -246,7 +250,7 @@ func (f *FS) fsInfo() (info FSInfo, at int64, err error) {
 	}
 	at = sector * f.geo.SectorSize
 	b := make([]byte, BootSize)
-	if err := readFull(f.r, b, at); err != nil {
+	if _, err := pages.ReadFull(f.r, b, at); err != nil {
 		return info, 0, err
 	}
 	decode(b, &info)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sort"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -74,7 +75,7 @@ func (r *reader) ReadAt(p []byte, off int64) (n int, err error) {
 		at := r.fs.geo.ClusterSpan(r.runs[i].first, r.runs[i].count)
 		skip := off - (r.ends[i] - at.Length)
 		piece := p[n:min(int64(len(p)), int64(n)+min(r.ends[i], r.size)-off)]
-		if err := readFull(r.fs.r, piece, at.Offset+skip); err != nil {
+		if _, err := pages.ReadFull(r.fs.r, piece, at.Offset+skip); err != nil {
 			return n, err
 		}
 		n += len(piece)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sextant/internal/pages"
 	"sextant/internal/tree"
 )
 
@@ -73,7 +74,8 @@ func (f *FS) readBytes(n *node) (*directory, error) {
 	if n.root && f.geo.Bits != 32 {
 		d.fixed = true
 		d.bytes = make([]byte, f.geo.RootSize)
-		return d, readFull(f.r, d.bytes, f.geo.RootStart)
+		_, err := pages.ReadFull(f.r, d.bytes, f.geo.RootStart)
+		return d, err
 	}
 	if n.first == 0 {
 		return nil, corrupt("directory without a cluster")
@@ -90,7 +92,7 @@ func (f *FS) readBytes(n *node) (*directory, error) {
 			to++
 		}
 		at := f.geo.ClusterSpan(d.clusters[from], uint32(to-from))
-		if err := readFull(f.r, d.bytes[int64(from)*size:][:at.Length], at.Offset); err != nil {
+		if _, err := pages.ReadFull(f.r, d.bytes[int64(from)*size:][:at.Length], at.Offset); err != nil {
 			return nil, err
 		}
 		from = to

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"sextant/internal/hexdump"
+	"sextant/internal/pages"
 )
 
 // maxDescribed bounds the elements of each kind that Describe prints.
@@ -45,7 +46,7 @@ type description struct {
 func (d *description) boot() error {
 	f := d.fs
 	b := make([]byte, BootSize)
-	if err := readFull(f.r, b, 0); err != nil {
+	if _, err := pages.ReadFull(f.r, b, 0); err != nil {
 		return err
 	}
 	d.out.Title("boot sector, %s, %d clusters of %d bytes", f.geo.Bits, f.geo.Clusters, f.geo.ClusterSize)
@@ -66,7 +67,7 @@ func (d *description) fsInfo() error {
 	}
 	b := make([]byte, BootSize)
 	at := sector * d.fs.geo.SectorSize
-	if err := readFull(d.fs.r, b, at); err != nil {
+	if _, err := pages.ReadFull(d.fs.r, b, at); err != nil {
 		return err
 	}
 	var info FSInfo
@@ -90,7 +91,7 @@ func (d *description) table() error {
 	}
 	b := make([]byte, min(64, g.FATSize))
 	at := g.FATStart + int64(g.Active)*g.FATSize
-	if err := readFull(d.fs.r, b, at); err != nil {
+	if _, err := pages.ReadFull(d.fs.r, b, at); err != nil {
 		return err
 	}
 	d.out.Field(at, b, "its begin")

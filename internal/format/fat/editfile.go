@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -163,7 +164,7 @@ func (e *Editor) copy(runs []run, r io.ReaderAt, size int64) error {
 		for where.Length > 0 {
 			piece := buf[:min(int64(len(buf)), where.Length)]
 			data := piece[:min(int64(len(piece)), max(0, size-at))]
-			if err := readFull(r, data, at); err != nil {
+			if _, err := pages.ReadFull(r, data, at); err != nil {
 				return fmt.Errorf("read content: %w", err)
 			}
 			clear(piece[len(data):])

@@ -3,6 +3,8 @@ package fat
 import (
 	"fmt"
 	"io"
+
+	"sextant/internal/pages"
 )
 
 // FS is an open file system. It implements fs.FS, fs.ReadDirFS, fs.StatFS and
@@ -35,7 +37,7 @@ func open(r io.ReaderAt, size int64) (*FS, error) {
 		return nil, notFAT("%d bytes", size)
 	}
 	b := make([]byte, BootSize)
-	if err := readFull(r, b, 0); err != nil {
+	if _, err := pages.ReadFull(r, b, 0); err != nil {
 		return nil, fmt.Errorf("read boot sector: %w", err)
 	}
 	f := &FS{r: r}

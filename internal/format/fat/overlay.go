@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -45,7 +46,7 @@ func (o *overlay) write(b []byte, off int64) error {
 		page, ok := o.sectors[sector]
 		if !ok {
 			page = make([]byte, o.size)
-			if err := readFull(o.disk, page, sector*o.size); err != nil {
+			if _, err := pages.ReadFull(o.disk, page, sector*o.size); err != nil {
 				return err
 			}
 			o.sectors[sector] = page

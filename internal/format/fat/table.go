@@ -2,13 +2,12 @@ package fat
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
 
-	"sextant/internal/span"
+	"sextant/internal/pages"
 )
 
 // Values of an entry of the FAT, as of 32 bits. Those of 12 and 16 bits are
@@ -96,7 +95,7 @@ func (t *table) chunk(number int64) ([]byte, error) {
 	if !ok {
 		at := number * chunkSize
 		b = make([]byte, min(chunkSize, t.geo.FATSize-at))
-		if err := readFull(t.r, b, t.geo.FATStart+int64(t.geo.Active)*t.geo.FATSize+at); err != nil {
+		if _, err := pages.ReadFull(t.r, b, t.geo.FATStart+int64(t.geo.Active)*t.geo.FATSize+at); err != nil {
 			return nil, err
 		}
 		if len(t.order) == chunksMax {
@@ -214,16 +213,4 @@ func (t *table) all(first uint32, limit int64) ([]uint32, error) {
 		}
 	}
 	return list, nil
-}
-
-// readFull fills p. An image that ends early is io.ErrUnexpectedEOF.
-func readFull(r io.ReaderAt, p []byte, at int64) error {
-	n, err := r.ReadAt(p, at)
-	switch {
-	case n == len(p):
-		return nil
-	case err == nil, errors.Is(err, io.EOF):
-		return fmt.Errorf("bytes %s: %w", span.Span{Offset: at, Length: int64(len(p))}, io.ErrUnexpectedEOF)
-	}
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"sextant/internal/fault"
+	"sextant/internal/pages"
 	"sextant/internal/span"
 )
 
@@ -112,14 +113,10 @@ func (h header) plausible() bool {
 // readSpan reads bytes that the caller has found to lie inside the image.
 func readSpan(r io.ReaderAt, s span.Span) ([]byte, error) {
 	b := make([]byte, s.Length)
-	n, err := r.ReadAt(b, s.Offset)
-	if n == len(b) {
-		return b, nil
+	if _, err := pages.ReadFull(r, b, s.Offset); err != nil {
+		return nil, err
 	}
-	if err == nil || errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return nil, err
+	return b, nil
 }
 
 // copies holds the two copies of the table; one that is damaged is nil.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"sextant/internal/pages"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -186,8 +187,8 @@ func (a *archiver) contents(ctx context.Context, node *tree.Inode, data []span.S
 				return err
 			}
 			piece := a.buf[:min(int64(len(a.buf)), s.End()-at)]
-			if n, err := r.ReadAt(piece, at); n < len(piece) {
-				return cutFile(err)
+			if _, err := pages.ReadFull(r, piece, at); err != nil {
+				return err
 			}
 			if err := a.write(piece); err != nil {
 				return err
@@ -196,11 +197,4 @@ func (a *archiver) contents(ctx context.Context, node *tree.Inode, data []span.S
 		}
 	}
 	return nil
-}
-
-func cutFile(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

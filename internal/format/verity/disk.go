@@ -9,6 +9,7 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/hexdump"
+	"sextant/internal/pages"
 )
 
 // Signature begins every superblock.
@@ -89,7 +90,7 @@ func readSuperblock(hash io.ReaderAt, size int64) (superblock, error) {
 		return s, fmt.Errorf("hash area of %d bytes has no superblock: %w", size, fault.ErrCorrupt)
 	}
 	b := make([]byte, SuperblockSize)
-	if err := readFull(hash, b, 0); err != nil {
+	if _, err := pages.ReadFull(hash, b, 0); err != nil {
 		return s, fmt.Errorf("read superblock: %w", err)
 	}
 	if _, err := binary.Decode(b, binary.LittleEndian, &s); err != nil {
@@ -160,17 +161,4 @@ func Describe(w io.Writer, hash io.ReaderAt, size int64) error {
 	field(min(int(s.SaltSize), len(s.Salt)), "salt")
 	out.Rest(int64(at), b[at:])
 	return out.Err()
-}
-
-// readFull fills b from offset. An area that ends before is
-// io.ErrUnexpectedEOF.
-func readFull(r io.ReaderAt, b []byte, offset int64) error {
-	n, err := r.ReadAt(b, offset)
-	if n == len(b) {
-		return nil
-	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"sextant/internal/pages"
 )
 
 // hasher computes salted digests for one goroutine at a time.
@@ -94,5 +96,6 @@ func divideUp(n, by int64) int64 { return (n-1)/by + 1 }
 // readBlocks fills buf with count blocks from a position and returns them.
 func readBlocks(r io.ReaderAt, buf []byte, offset, count int64, blockSize int) ([]byte, error) {
 	b := buf[:count*int64(blockSize)]
-	return b, readFull(r, b, offset)
+	_, err := pages.ReadFull(r, b, offset)
+	return b, err
 }

@@ -103,7 +103,7 @@ func (v *verifier) checkSuperblock() error {
 		return nil
 	}
 	b := make([]byte, v.params.HashBlockSize)
-	if err := readFull(v.hash, b, 0); err != nil {
+	if _, err := pages.ReadFull(v.hash, b, 0); err != nil {
 		return fmt.Errorf("read superblock: %w", err)
 	}
 	var s superblock
@@ -123,7 +123,7 @@ func (v *verifier) checkRoot(root []byte) (bool, error) {
 	top := len(v.levels.Levels)
 	r, offset, size := v.children(top)
 	b := make([]byte, size)
-	if err := readFull(r, b, offset); err != nil {
+	if _, err := pages.ReadFull(r, b, offset); err != nil {
 		return false, fmt.Errorf("read top of hash tree: %w", err)
 	}
 	digest := newHasher(v.params, size).digest(make([]byte, maxDigest), b)
@@ -189,7 +189,7 @@ func (c *checker) check(first, count int64) error {
 		return nil
 	}
 	slots := c.slots[:count*c.levels.Slot]
-	if err := readFull(c.hash, slots, c.levels.slot(c.params, c.level, first).Offset); err != nil {
+	if _, err := pages.ReadFull(c.hash, slots, c.levels.slot(c.params, c.level, first).Offset); err != nil {
 		return fmt.Errorf("read hash tree: %w", err)
 	}
 	r, offset, size := c.children(c.level)
