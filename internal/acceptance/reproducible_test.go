@@ -3,7 +3,6 @@ package acceptance_test
 import (
 	"bytes"
 	"crypto/sha256"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,12 +14,11 @@ import (
 	"time"
 
 	"sextant/internal/cli"
+	"sextant/internal/golden"
 	"sextant/internal/imagetest"
 	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
-
-var update = flag.Bool("update", false, "rewrite the digests of the golden images")
 
 const reproducibleConf = `[Output]
 Format=sysext
@@ -91,19 +89,7 @@ func buildGolden(t *testing.T, key string, change func(t *testing.T, dir string,
 func TestGoldenImages(t *testing.T) {
 	for _, key := range []string{"rsa", "ecdsa"} {
 		got := fmt.Sprintf("%x\n", sha256.Sum256(buildGolden(t, key, nil)))
-		path := filepath.Join("testdata", "golden-"+key+".sha256")
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got != string(want) {
-			t.Errorf("image signed with %s has the digest %swant %s", key, got, want)
-		}
+		golden.Compare(t, filepath.Join("testdata", "golden-"+key+".sha256"), got)
 	}
 }
 

@@ -2,16 +2,14 @@ package cli_test
 
 import (
 	"context"
-	"flag"
 	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sextant/internal/cli"
+	"sextant/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
@@ -23,5 +21,5 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the whole program by the scripts in testdata.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", UpdateScripts: *update})
+	testscript.Run(t, testscript.Params{Dir: "testdata", UpdateScripts: golden.Update()})
 }

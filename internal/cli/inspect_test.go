@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"sextant/internal/cli"
+	"sextant/internal/golden"
 )
 
 // run runs the program in dir, at a fixed time, and returns what it printed.
@@ -27,24 +26,6 @@ func run(t *testing.T, dir string, args ...string) string {
 		t.Fatalf("sextant %s: exit status %d\n%s", strings.Join(args, " "), status, errs.String())
 	}
 	return out.String()
-}
-
-// golden compares with a file in testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
 }
 
 // TestInspectGolden holds what inspect prints: its JSON is an interface. What
@@ -76,6 +57,6 @@ ExtraTrees=tool:/usr/bin/tool
 	for name, args := range map[string][]string{
 		"inspect.golden": {"inspect", "--files", "tools_1.0.raw"}, "inspect.json.golden": {"inspect", "--files", "--json", "tools_1.0.raw"},
 	} {
-		golden(t, name, fixed.ReplaceAllString(run(t, dir, args...), "${1}…"))
+		golden.Compare(t, filepath.Join("testdata", name), fixed.ReplaceAllString(run(t, dir, args...), "${1}…"))
 	}
 }

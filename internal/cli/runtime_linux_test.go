@@ -6,11 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"sextant/internal/golden"
 	"sextant/internal/testenv"
 )
 
@@ -128,17 +126,5 @@ func TestRuntime(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	got := passing.ReplaceAll(bytes.ReplaceAll(bytes.ReplaceAll(out, []byte(root+"/"), []byte("ROOT/")), []byte(program), []byte("sextant")), []byte("TIME"))
-	golden := filepath.Join("testdata", "runtime.golden")
-	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); diff != "" {
-		t.Errorf("want (-), got (+)\n%s", diff)
-	}
+	golden.Compare(t, "testdata/runtime.golden", string(got))
 }

@@ -2,7 +2,6 @@ package config_test
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,9 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sextant/internal/config"
+	"sextant/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write what is wanted into testdata/cases")
 
 // testCase is a file of testdata/cases:
 //
@@ -155,7 +153,7 @@ func TestCases(t *testing.T) {
 				t.Fatalf("Load = %v, %v", loaded, err)
 			}
 			got := outcome(loaded, err, dir)
-			if *update {
+			if golden.Update() {
 				if err := os.WriteFile("testdata/cases/"+c.name+".txt", []byte(c.text+"-- want --\n"+got), 0o644); err != nil {
 					t.Fatal(err)
 				}

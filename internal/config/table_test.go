@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sextant/internal/config"
+	"sextant/internal/golden"
 	"sextant/internal/testenv"
 	"sextant/internal/vmtest/rootfs"
 )
@@ -94,18 +95,7 @@ func TestListOfSettingsIsMkosis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile(mkosiSettings, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(mkosiSettings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("settings of mkosi (-%s +mkosi):\n%s", mkosiSettings, diff)
-	}
+	golden.Compare(t, mkosiSettings, string(got))
 }
 
 // TestSettingsAreDescribed checks what the command line and messages need.

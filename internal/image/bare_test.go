@@ -2,7 +2,6 @@ package image_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"sextant/internal/image"
+	"sextant/internal/imagetest"
 	"sextant/internal/imagetest/disk"
 )
 
@@ -41,13 +41,7 @@ func bare(t *testing.T) map[string]disk.Blob {
 				t.Fatal(err)
 			}
 			if strings.HasSuffix(path, ".gz") {
-				r, err := gzip.NewReader(bytes.NewReader(content))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if content, err = io.ReadAll(r); err != nil {
-					t.Fatal(err)
-				}
+				content = imagetest.Gunzip(t, path)
 			}
 			images[filepath.Base(path)] = content
 		}

@@ -2,31 +2,17 @@ package image_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
-	"io"
-	"os"
 	"testing"
 
 	"sextant/internal/fault"
 	"sextant/internal/image"
+	"sextant/internal/imagetest"
 )
 
 // TestFAT opens a bare FAT, and one that is cut.
 func TestFAT(t *testing.T) {
-	file, err := os.Open("../format/fat/testdata/fat32.img.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := imagetest.Gunzip(t, "../format/fat/testdata/fat32.img.gz")
 	m, err := image.Read(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		t.Fatal(err)

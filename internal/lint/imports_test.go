@@ -151,7 +151,7 @@ func TestSystemCallsHaveOneHome(t *testing.T) {
 
 // testSupport reports whether the package serves tests only.
 func testSupport(dir string) bool {
-	for _, p := range []string{"internal/acceptance", "internal/imagetest", "internal/vmtest", "internal/testenv"} {
+	for _, p := range []string{"internal/acceptance", "internal/golden", "internal/imagetest", "internal/vmtest", "internal/testenv"} {
 		if dir == p || strings.HasPrefix(dir, p+"/") {
 			return true
 		}

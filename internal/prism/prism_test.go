@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,11 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"sextant/internal/golden"
 	"sextant/internal/prism"
 	"sextant/internal/testenv"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
 
 // seed is the config of the seed document, word for word.
 const seed = `# config.yaml
@@ -73,19 +71,7 @@ func TestCases(t *testing.T) {
 			} else {
 				writeValues(t, &got, cfg)
 			}
-			golden := strings.TrimSuffix(path, filepath.Ext(path)) + ".want"
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("Load(%s) (-want +got):\n%s", path, diff)
-			}
+			golden.Compare(t, strings.TrimSuffix(path, filepath.Ext(path))+".want", got.String())
 		})
 	}
 }
@@ -181,18 +167,7 @@ func TestSchema(t *testing.T) {
 	if err := out.Encode(prism.Schema()); err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile(path, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(want, got.Bytes()) {
-		t.Errorf("%s is not what Schema returns; -update rewrites it", path)
-	}
+	golden.Compare(t, path, got.String())
 }
 
 // TestSchemaByOthers lets another program validate the test cases by the schema:

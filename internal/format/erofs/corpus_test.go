@@ -13,10 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"sextant/internal/fault"
 	"sextant/internal/format/erofs"
+	"sextant/internal/golden"
 	"sextant/internal/imagetest"
 	"sextant/internal/tree"
 )
@@ -62,7 +61,7 @@ func corpusImage(t testing.TB, name string) []byte {
 func TestCorpus(t *testing.T) {
 	for name, v := range corpus() {
 		t.Run(name, func(t *testing.T) {
-			if *update {
+			if golden.Update() {
 				image, _ := makeWith(t, imagetest.Tools("mkfs.erofs")[v.tool], tiny(), append(strings.Fields(v.args), "--quiet")...)
 				p, err := os.ReadFile(image)
 				if err != nil {
@@ -99,19 +98,7 @@ func checkGolden(t *testing.T, f *erofs.FS, name string) {
 	if err := f.Describe(&got); err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("Describe() (-want +got):\n%s", diff)
-	}
+	golden.Compare(t, filepath.Join("testdata", name+".golden"), got.String())
 }
 
 // TestFlips changes one byte after the other. What comes of it must be a fault,

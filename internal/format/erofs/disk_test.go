@@ -3,7 +3,6 @@ package erofs_test
 import (
 	"bytes"
 	"encoding/binary"
-	"flag"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -15,8 +14,6 @@ import (
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestSizes holds the structures against erofs_fs.h.
 func TestSizes(t *testing.T) {

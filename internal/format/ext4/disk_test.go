@@ -2,41 +2,23 @@ package ext4_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"sextant/internal/format/ext4"
+	"sextant/internal/golden"
+	"sextant/internal/imagetest"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // sample returns one of the small images in testdata, which mk-testdata makes.
 func sample(t testing.TB, name string) []byte {
 	t.Helper()
-	file, err := os.Open(filepath.Join("testdata", name+".img.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return imagetest.Gunzip(t, filepath.Join("testdata", name+".img.gz"))
 }
 
 func openBytes(t testing.TB, b []byte) *ext4.FS {
@@ -128,22 +110,5 @@ func TestDescribe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	golden(t, "ext4.golden", out.String())
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-), got (+):\n%s", name, diff)
-	}
+	golden.Compare(t, "testdata/ext4.golden", out.String())
 }

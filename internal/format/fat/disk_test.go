@@ -2,41 +2,23 @@ package fat_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"sextant/internal/format/fat"
+	"sextant/internal/golden"
+	"sextant/internal/imagetest"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // sample returns one of the small images in testdata, which testdata/make makes.
 func sample(t testing.TB, name string) []byte {
 	t.Helper()
-	file, err := os.Open(filepath.Join("testdata", name+".img.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return imagetest.Gunzip(t, filepath.Join("testdata", name+".img.gz"))
 }
 
 func openBytes(t testing.TB, b []byte) *fat.FS {
@@ -128,23 +110,6 @@ func TestDescribe(t *testing.T) {
 		for _, path := range []string{".", "EFI/BOOT", "EFI/BOOT/BOOTX64.EFI", "a directory with a long name/Some File.text", "empty"} {
 			must(t, f.DescribeFile(&out, path))
 		}
-		golden(t, name+".golden", out.String())
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-), got (+):\n%s", name, diff)
+		golden.Compare(t, "testdata/"+name+".golden", out.String())
 	}
 }

@@ -2,12 +2,9 @@ package gpt_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,9 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sextant/internal/format/gpt"
+	"sextant/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // memory is an image in memory of a fixed size.
 type memory []byte
@@ -286,19 +282,7 @@ func TestDescribe(t *testing.T) {
 		if err := gpt.Describe(&got, image, int64(len(image))); err != nil {
 			t.Fatal(err)
 		}
-		golden := filepath.Join("testdata", fmt.Sprintf("signed-%d.txt", sectorSize))
-		if *update {
-			if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got.String()); diff != "" {
-			t.Errorf("Describe (-want +got):\n%s", diff)
-		}
+		golden.Compare(t, fmt.Sprintf("testdata/signed-%d.txt", sectorSize), got.String())
 	}
 	if err := gpt.Describe(io.Discard, make(memory, 1<<20), 1<<20); err == nil {
 		t.Error("Describe of an empty image gives no error")

@@ -2,16 +2,12 @@ package squashfs_test
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"sextant/internal/format/squashfs"
+	"sextant/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func TestDescribe(t *testing.T) {
 	for _, comp := range []string{"gzip", "xz", "lz4", "zstd"} {
@@ -23,19 +19,7 @@ func TestDescribe(t *testing.T) {
 		if err := squashfs.Describe(&got, bytes.NewReader(image), int64(len(image))); err != nil {
 			t.Fatal(err)
 		}
-		golden := "testdata/" + comp + ".describe"
-		if *update {
-			if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got.String()); diff != "" {
-			t.Errorf("%s (-golden +got):\n%s", comp, diff)
-		}
+		golden.Compare(t, "testdata/"+comp+".describe", got.String())
 	}
 }
 

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -18,9 +16,8 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/format/verity"
+	"sextant/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func section(t testing.TB, f *os.File) *io.SectionReader {
 	t.Helper()
@@ -418,19 +415,7 @@ func TestDescribe(t *testing.T) {
 	if err := verity.Describe(&got, bytes.NewReader(hash), int64(len(hash))); err != nil {
 		t.Fatal(err)
 	}
-	golden := filepath.Join("testdata", "superblock.txt")
-	if *update {
-		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("Describe (-want +got):\n%s", diff)
-	}
+	golden.Compare(t, "testdata/superblock.txt", got.String())
 }
 
 // FuzzReadSuperblock reads whatever comes and verifies what was read against
