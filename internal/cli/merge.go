@@ -46,12 +46,7 @@ const unmergeHelp = `Take away what is merged, whether by this program or by sys
 
 func newMerge(env Env) *cobra.Command {
 	var f runtimeFlags
-	cmd := &cobra.Command{
-		Use: "merge", Short: "Merge the installed extensions into the running system", Long: mergeHelp, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), env, "merge", activate.Merge) },
-	}
-	f.look(cmd)
-	f.change(cmd)
+	cmd := f.command(env, "merge", "Merge the installed extensions into the running system", mergeHelp, activate.Merge)
 	f.choose(cmd)
 	f.shape(cmd)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "change nothing, print what would happen and why")
@@ -60,14 +55,7 @@ func newMerge(env Env) *cobra.Command {
 
 func newRefresh(env Env) *cobra.Command {
 	var f runtimeFlags
-	cmd := &cobra.Command{
-		Use: "refresh", Short: "Bring what is merged to the state of what is installed", Long: refreshHelp, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(cmd.Context(), env, "refresh", activate.Refresh)
-		},
-	}
-	f.look(cmd)
-	f.change(cmd)
+	cmd := f.command(env, "refresh", "Bring what is merged to the state of what is installed", refreshHelp, activate.Refresh)
 	f.choose(cmd)
 	f.shape(cmd)
 	cmd.Flags().BoolVar(&f.always, "always-refresh", false, "merge again where nothing changed, too")
@@ -77,11 +65,17 @@ func newRefresh(env Env) *cobra.Command {
 
 func newUnmerge(env Env) *cobra.Command {
 	var f runtimeFlags
+	return f.command(env, "unmerge", "Take away what is merged", unmergeHelp, activate.Unmerge)
+}
+
+// act is what a command does.
+type act func(context.Context, activate.Request) (*merge.Report, error)
+
+// command makes the command of an act, with the flags that all of them have.
+func (f *runtimeFlags) command(env Env, name, short, long string, do act) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "unmerge", Short: "Take away what is merged", Long: unmergeHelp, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.run(cmd.Context(), env, "unmerge", activate.Unmerge)
-		},
+		Use: name, Short: short, Long: long, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), env, name, do) },
 	}
 	f.look(cmd)
 	f.change(cmd)
@@ -89,7 +83,7 @@ func newUnmerge(env Env) *cobra.Command {
 }
 
 // run does one of the acts, or only plans it.
-func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(context.Context, activate.Request) (*merge.Report, error)) error {
+func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do act) error {
 	r, err := f.request(env)
 	if err != nil {
 		return cannotUnless(err, name)
