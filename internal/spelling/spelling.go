@@ -7,16 +7,16 @@ import "strings"
 func Nearest(text string, names []string) string {
 	best, limit := "", max(1, min(len(text)/2, max(2, len(text)/3)))+1
 	for _, name := range names {
-		if d := distance(strings.ToLower(text), strings.ToLower(name), limit); d < limit {
+		if d := Distance(strings.ToLower(text), strings.ToLower(name), limit); d < limit {
 			best, limit = name, d
 		}
 	}
 	return best
 }
 
-// distance counts the letters to insert, drop, replace or swap with the next
-// to make a into b. A result of limit means limit or more.
-func distance(a, b string, limit int) int {
+// Distance counts the bytes to insert, drop, replace or swap with the next to
+// make a into b. A result of limit means limit or more.
+func Distance(a, b string, limit int) int {
 	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
 		return limit
 	}

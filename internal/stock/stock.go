@@ -11,6 +11,7 @@ import (
 	"sextant/internal/extension"
 	"sextant/internal/merge"
 	"sextant/internal/settings"
+	"sextant/internal/spelling"
 	"sextant/internal/varlink"
 )
 
@@ -138,35 +139,9 @@ func nearest(name string) string {
 	}
 	rest = 6
 	for _, n := range names {
-		if d := distance(n, name); d < rest {
+		if d := spelling.Distance(n, name, rest); d < rest {
 			best, rest = n, d
 		}
 	}
 	return best
-}
-
-// distance returns how many bytes must be put in, taken out, replaced or swapped
-// to make b out of a.
-func distance(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+cost)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }
