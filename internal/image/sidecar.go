@@ -1,13 +1,17 @@
 package image
 
 import (
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"sextant/internal/dps"
+	"sextant/internal/fault"
+	"sextant/internal/format/gpt"
 	"sextant/internal/linux/dir"
 	"sextant/internal/signature"
 )
@@ -39,6 +43,16 @@ type Sidecar struct {
 	// Ignored are paths of files that look like side-cars, with names that
 	// systemd does not ask for.
 	Ignored []string
+}
+
+// Root returns the bytes of the root hash. As with systemd white space does not
+// count, and less than 16 bytes are refused, as two UUIDs are made of them.
+func (s Sidecar) Root() ([]byte, error) {
+	root, err := hex.DecodeString(strings.Join(strings.Fields(s.RootHash), ""))
+	if err != nil || len(root) < len(gpt.GUID{}) {
+		return nil, fmt.Errorf("%.40q is no root hash: %w", s.RootHash, fault.ErrCorrupt)
+	}
+	return root, nil
 }
 
 // sidecarRole holds the names for one role.

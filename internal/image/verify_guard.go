@@ -1,15 +1,12 @@
 package image
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"sextant/internal/dps"
-	"sextant/internal/fault"
 	"sextant/internal/format/gpt"
 	"sextant/internal/ids"
 	"sextant/internal/signature"
@@ -98,24 +95,11 @@ func (v *verifier) rootBeside(vol Volume) []byte {
 	if b.RootHash == "" || b.Role != vol.Role() {
 		return nil
 	}
-	root, err := parseRootHash(b.RootHash)
+	root, err := b.Root()
 	if err != nil {
 		v.addError(verdict.SidecarBroken, b.From, err)
 	}
 	return root
-}
-
-// parseRootHash reads a root hash as systemd does: white space does not count,
-// less than 16 bytes are refused.
-func parseRootHash(text string) ([]byte, error) {
-	root, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
-	if err != nil {
-		return nil, fmt.Errorf("root hash is not hexadecimal: %w", fault.ErrCorrupt)
-	}
-	if len(root) < len(gpt.GUID{}) {
-		return nil, fmt.Errorf("root hash has %d bytes: %w", len(root), fault.ErrCorrupt)
-	}
-	return root, nil
 }
 
 // compareRoots takes the root hash from beside the image. systemd then wants
@@ -159,7 +143,7 @@ func (v *verifier) guardBeside() (*guard, error) {
 	}
 	g := &guard{place: b.Tree, used: true}
 	var err error
-	if g.root, err = parseRootHash(b.RootHash); err != nil {
+	if g.root, err = b.Root(); err != nil {
 		v.addError(verdict.SidecarBroken, b.From, err)
 		return nil, nil
 	}

@@ -61,7 +61,7 @@ func (r *run) findSeal(m *image.Image, v image.Volume) (s *seal, rule string, er
 	}
 	s = &seal{tree: m.Section(v.Hash), file: m.File(), offset: v.Hash.Span.Offset, size: v.Hash.Span.Length}
 	if beside.RootHash != "" {
-		if s.root, err = parseRootHash(beside.RootHash); err != nil {
+		if s.root, err = beside.Root(); err != nil {
 			return nil, RuleVerity, fmt.Errorf("%s: %w", beside.From, err)
 		}
 	}
@@ -83,7 +83,7 @@ func sealBeside(beside image.Sidecar) (s *seal, rule string, err error) {
 		return nil, "", nil
 	}
 	s = &seal{}
-	if s.root, err = parseRootHash(beside.RootHash); err != nil {
+	if s.root, err = beside.Root(); err != nil {
 		return nil, RuleVerity, fmt.Errorf("%s: %w", beside.From, err)
 	}
 	if beside.Signature != "" {
@@ -124,15 +124,6 @@ func (s *seal) readSignature(r *run, m *image.Image, v image.Volume, beside imag
 	}
 	s.root, s.signature = parsed.RootHash, parsed.PKCS7
 	return "", nil
-}
-
-// parseRootHash reads a root hash: white space does not count.
-func parseRootHash(text string) ([]byte, error) {
-	root, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
-	if err != nil || len(root) < 16 {
-		return nil, fmt.Errorf("%.40q is no root hash: %w", text, fault.ErrCorrupt)
-	}
-	return root, nil
 }
 
 func readSmallFile(path string) ([]byte, error) {
