@@ -1,12 +1,12 @@
 package imagetest
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"strings"
 
+	"sextant/internal/pages"
 	"sextant/internal/tree"
 )
 
@@ -96,17 +96,11 @@ func sumInto(h io.Writer, r io.ReaderAt, size int64) error {
 		if n, err := r.ReadAt(p, off); n < len(p) {
 			return fmt.Errorf("read at %d: %d of %d bytes: %w", off, n, len(p), err)
 		}
-		if size > 64<<20 && isZero(p) {
+		if size > 64<<20 && pages.Zero(p) {
 			fmt.Fprintf(h, "zeros %d\n", len(p))
 			continue
 		}
 		h.Write(p)
 	}
 	return nil
-}
-
-// isZero compares p with itself, one byte further on: that is a lot faster than
-// a loop.
-func isZero(p []byte) bool {
-	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 
 	"sextant/internal/fault"
+	"sextant/internal/pages"
 )
 
 // xzDecoder unpacks blocks that are complete .xz files, as described in "The
@@ -108,7 +109,7 @@ func (d xzDecoder) block(dst, src []byte, check byte) (size int, data []byte, er
 	if len(tail) < n+len(sum) {
 		return 0, nil, io.ErrUnexpectedEOF
 	}
-	if !isZero(tail[:n]) || !bytes.Equal(tail[n:n+len(sum)], sum) {
+	if !pages.Zero(tail[:n]) || !bytes.Equal(tail[n:n+len(sum)], sum) {
 		return 0, nil, errXzSum
 	}
 	// The check follows the padding; both count as padding in the caller's
@@ -195,13 +196,11 @@ func (d xzDecoder) parseHeader(b []byte) (xzHeader, error) {
 			return h, err
 		}
 	}
-	if !isZero(b[len(b)-in.Len():]) {
+	if !pages.Zero(b[len(b)-in.Len():]) {
 		return h, errXz
 	}
 	return h, nil
 }
-
-func isZero(b []byte) bool { return len(bytes.TrimLeft(b, "\x00")) == 0 }
 
 const xzLZMA2 = 0x21
 
