@@ -20,7 +20,7 @@ const signedPairs = 21
 // clear away what the last one left.
 const signedTurns = `
 pairs=$1
-mkdir -p /root/sextant
+mkdir -p /root/sextant /var/lib/extensions
 ln -sf /usr/bin/sextant /root/sextant/systemd-sysext
 settle() {
 	for _ in $(seq 100); do
