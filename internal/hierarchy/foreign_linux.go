@@ -64,12 +64,17 @@ func at(real string, class extension.Class, table []mount.Mount, i int) Place {
 
 // ofTheHost reports whether a mount at a hierarchy is what a system has there for
 // itself: all of the file system of a block device, or a subvolume, and no other
-// mount beneath.
+// mount beneath; or the directory itself, mounted again to be read-only, as systemd
+// does in an initrd.
 func ofTheHost(table []mount.Mount, i int) bool {
 	m := table[i]
 	for _, below := range table[:i] {
-		if below.Point == m.Point && below.ID == m.Parent {
+		switch {
+		case below.ID != m.Parent:
+		case below.Point == m.Point:
 			return false
+		case below.Dev == m.Dev && m.Root == path.Join(below.Root, strings.TrimPrefix(m.Point, below.Point)):
+			return true
 		}
 	}
 	return m.Type == "btrfs" || m.Type == "zfs" || m.Root == "/" && strings.HasPrefix(m.Source, "/dev/")
