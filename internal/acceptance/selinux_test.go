@@ -15,14 +15,14 @@ import (
 )
 
 // labelled writes what labels the roots of the hierarchies and their dot
-// directories have after merges by each program. Nothing else on the disk has a
-// label; the policy only records.
+// directories have after merges by each program. That of the host's own /opt is
+// not the policy's. Nothing else on the disk has a label; the policy only records.
 const labelled = `
 echo "mode: $(cat /sys/fs/selinux/enforce) $(cat /sys/fs/selinux/policyvers)"
 setfattr -n security.selinux -v system_u:object_r:usr_t:s0 /usr
 setfattr -n security.selinux -v system_u:object_r:var_t:s0 /opt
 setfattr -n security.selinux -v system_u:object_r:etc_t:s0 /etc
-mkdir -p /by-name /var/lib/extensions.mutable/usr
+mkdir -p /by-name
 ln -s /usr/bin/sextant /by-name/systemd-sysext
 ln -s /usr/bin/sextant /by-name/systemd-confext
 labels() {
@@ -32,7 +32,12 @@ labels /usr /opt /etc >$RESULTS/host
 for who in theirs ours; do
 	by=
 	[ $who = theirs ] || by=/by-name/
-	for mode in no ephemeral; do
+	for mode in no ephemeral yes auto; do
+		rm -rf /var/lib/extensions.mutable
+		if [ $mode = auto ]; then
+			mkdir -p /var/lib/extensions.mutable/usr
+			setfattr -n security.selinux -v system_u:object_r:var_t:s0 /var/lib/extensions.mutable/usr
+		fi
 		${by}systemd-sysext merge --mutable=$mode
 		labels /usr /opt /usr/.systemd-sysext /usr/.systemd-sysext/* >$RESULTS/sysext-$mode-$who
 		${by}systemd-sysext unmerge
@@ -67,7 +72,8 @@ func TestLabelsWithPolicy(t *testing.T) {
 		t.Fatalf("no policy is loaded:\n%s\n%s", r.Stdout, r.Stderr)
 	}
 	for kind, roots := range map[string]string{
-		"sysext-no": "/usr usr_t, /opt var_t", "sysext-ephemeral": "/usr usr_t, /opt var_t", "confext-no": "/etc etc_t",
+		"sysext-no": "/usr usr_t, /opt usr_t", "sysext-ephemeral": "/usr usr_t, /opt usr_t",
+		"sysext-yes": "/usr usr_t, /opt usr_t", "sysext-auto": "/usr var_t, /opt usr_t", "confext-no": "/etc etc_t",
 	} {
 		theirs, ours := string(readFile(t, filepath.Join(r.Dir, kind+"-theirs"))), string(readFile(t, filepath.Join(r.Dir, kind+"-ours")))
 		if diff := cmp.Diff(theirs, ours); diff != "" {
