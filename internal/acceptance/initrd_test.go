@@ -36,8 +36,8 @@ act() {
 }
 echo "where: $(readlink /proc/1/exe) $(findmnt --noheadings --first-only --output=FSTYPE /)"
 for kind in sysext confext; do
-	dir=/usr/lib/extension-release.d
-	[ $kind = sysext ] || dir=/etc/extension-release.d
+	dir=/usr/lib/extension-release.d tried="unsigned wrong"
+	[ $kind = sysext ] || dir=/etc/extension-release.d tried=unsigned
 	echo "$kind unit: $(systemctl is-active systemd-$kind-initrd.service) $(systemctl show -P ExecMainStatus systemd-$kind-initrd.service) $(seen)"
 	for name in unsigned wrong; do
 		echo "$kind journal $name: $(journalctl -b -q -o cat -p err SEXTANT_IMAGE=$kind$name SEXTANT_RULE=policy SEXTANT_RULE=signature | flat)"
@@ -49,20 +49,23 @@ for kind in sysext confext; do
 	cp /aside/${kind}good.raw $extra/
 	act "$kind theirs, good" systemd-$kind merge
 	systemd-$kind unmerge
-	for bad in unsigned wrong; do
+	for bad in $tried; do
 		mv /aside/$kind$bad.raw $extra/
 		act "$kind theirs, good and $bad" systemd-$kind merge
 		act "$kind ours, good and $bad" /by-name/systemd-$kind merge
 		/by-name/systemd-$kind unmerge
 		mv $extra/$kind$bad.raw /aside/
 	done
-	mkdir -p /run/${kind/sysext/extension}s
-	cp /aside/${kind}unsigned.raw /run/${kind/sysext/extension}s/
-	act "$kind theirs, elsewhere" systemd-$kind merge
-	systemd-$kind unmerge
-	act "$kind ours, elsewhere" /by-name/systemd-$kind merge
-	/by-name/systemd-$kind unmerge
-	rm -r $extra /run/${kind/sysext/extension}s
+	if [ $kind = sysext ]; then
+		mkdir /run/extensions
+		cp /aside/sysextunsigned.raw /run/extensions/
+		act "sysext theirs, elsewhere" systemd-sysext merge
+		systemd-sysext unmerge
+		act "sysext ours, elsewhere" /by-name/systemd-sysext merge
+		/by-name/systemd-sysext unmerge
+		rm -r /run/extensions
+	fi
+	rm -r $extra
 	mv /aside $extra
 done
 dir=/sysroot/usr/lib/extension-release.d
@@ -177,11 +180,11 @@ func checkExtra(t *testing.T, r *vmtest.Result) {
 		"KIND journal wrong: KINDwrong: left out: .+",
 		"KIND theirs, good and unsigned, merge: 1 ",
 		"KIND ours, good and unsigned, merge: 1 KINDgood ",
-		"KIND theirs, good and wrong, merge: 1 ",
-		"KIND ours, good and wrong, merge: 1 KINDgood ",
+		"sysext theirs, good and wrong, merge: 1 ",
+		"sysext ours, good and wrong, merge: 1 sysextgood ",
 		"KIND theirs, good, merge: 0 KINDgood ",
-		"KIND theirs, elsewhere, merge: 0 KINDgood KINDunsigned ",
-		"KIND ours, elsewhere, merge: 0 KINDgood KINDunsigned ",
+		"sysext theirs, elsewhere, merge: 0 sysextgood sysextunsigned ",
+		"sysext ours, elsewhere, merge: 0 sysextgood sysextunsigned ",
 		"/etc without certificate, theirs, merge: 0 systemgood ",
 		"/etc without certificate, ours, merge: 0 systemgood ",
 		"/sysroot/etc without certificate, theirs, merge: 1 ",

@@ -13,7 +13,7 @@ import (
 )
 
 // signedPairs is how often each program merges and unmerges, in turn.
-const signedPairs = 21
+const signedPairs = 15
 
 // signedTurns has both programs merge and unmerge the same signed images in
 // turn. The clock is that of the machine; it stops while the kernel and udev
@@ -29,12 +29,13 @@ settle() {
 	done
 	udevadm settle
 }
+TIMEFORMAT='%R %U %S'
 turn() {
-	local start=${EPOCHREALTIME/./} middle
-	$2 merge >/dev/null 2>/run/said || { cat /run/said >&2; exit 1; }
-	middle=${EPOCHREALTIME/./}
-	$2 unmerge >/dev/null 2>/run/said || { cat /run/said >&2; exit 1; }
-	echo "turn $1 $count $((middle - start)) $((${EPOCHREALTIME/./} - middle))"
+	local verb
+	for verb in merge unmerge; do
+		{ time $2 $verb >/dev/null 2>/run/said; } 2>/run/time || { cat /run/said >&2; exit 1; }
+		echo "turn $1 $count $verb $(cat /run/time)"
+	done
 	settle
 }
 for count in 1 10; do
@@ -74,38 +75,58 @@ func BenchmarkSignedMerge(b *testing.B) {
 	}
 }
 
+// spent is what one act took.
+type spent struct{ wall, cpu time.Duration }
+
 // printTurns prints the medians of both programs, and the ratio.
 func printTurns(b *testing.B, out string, count int) {
 	b.Helper()
 	ours, theirs := turnsOf(b, out, "sextant", count), turnsOf(b, out, "systemd", count)
-	for i, what := range []string{"merge", "unmerge", "both"} {
-		o, t := ours[i][len(ours[i])/2], theirs[i][len(theirs[i])/2]
-		fmt.Printf("%d signed images, %s: sextant %v, systemd-sysext 262 %v, ratio %.2f (medians of %d pairs)\n", count, what, o, t, float64(t)/float64(o), len(ours[i]))
+	for _, what := range []string{"merge", "unmerge", "both"} {
+		o, t := middle(ours[what]), middle(theirs[what])
+		ratio := float64(t.wall) / float64(o.wall)
+		fmt.Printf("%d signed images, %s: sextant %v (processor %v), systemd-sysext 262 %v (%v), ratio %.2f (medians of %d pairs)\n",
+			count, what, o.wall, o.cpu, t.wall, t.cpu, ratio, len(ours[what]))
 		if what == "both" {
-			b.ReportMetric(float64(t)/float64(o), fmt.Sprintf("ratio-%d", count))
+			b.ReportMetric(ratio, fmt.Sprintf("ratio-%d", count))
 		}
 	}
 }
 
-// turnsOf returns what the turns of a program took, in order, but for the first:
-// merge, unmerge and both.
-func turnsOf(b *testing.B, out, program string, count int) (took [3][]time.Duration) {
+// middle returns the median of each figure.
+func middle(list []spent) spent {
+	var walls, cpus []time.Duration
+	for _, s := range list {
+		walls, cpus = append(walls, s.wall), append(cpus, s.cpu)
+	}
+	slices.Sort(walls)
+	slices.Sort(cpus)
+	return spent{walls[len(walls)/2], cpus[len(cpus)/2]}
+}
+
+// turnsOf returns what the turns of a program took but for the first: merge,
+// unmerge and both.
+func turnsOf(b *testing.B, out, program string, count int) map[string][]spent {
 	b.Helper()
+	turns := make(map[string][]spent)
 	for line := range strings.Lines(out) {
-		var merge, unmerge time.Duration
-		if n, _ := fmt.Sscanf(line, fmt.Sprintf("turn %s %d %%d %%d", program, count), &merge, &unmerge); n < 2 {
-			continue
-		}
-		for i, d := range []time.Duration{merge, unmerge, merge + unmerge} {
-			took[i] = append(took[i], d*time.Microsecond)
+		var verb string
+		var wall, user, system float64
+		if n, _ := fmt.Sscanf(line, fmt.Sprintf("turn %s %d %%s %%g %%g %%g", program, count), &verb, &wall, &user, &system); n == 4 {
+			turns[verb] = append(turns[verb], spent{seconds(wall), seconds(user + system)})
 		}
 	}
-	for i := range took {
-		if len(took[i]) < 2 {
-			b.Fatalf("%d turns of %s with %d images:\n%s", len(took[i]), program, count, out)
-		}
-		took[i] = took[i][1:]
-		slices.Sort(took[i])
+	if len(turns["merge"]) < 2 || len(turns["merge"]) != len(turns["unmerge"]) {
+		b.Fatalf("turns of %s with %d images: %v\n%s", program, count, turns, out)
 	}
-	return took
+	turns["merge"], turns["unmerge"] = turns["merge"][1:], turns["unmerge"][1:]
+	for i, m := range turns["merge"] {
+		u := turns["unmerge"][i]
+		turns["both"] = append(turns["both"], spent{m.wall + u.wall, m.cpu + u.cpu})
+	}
+	return turns
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
 }
