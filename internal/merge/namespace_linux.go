@@ -16,6 +16,10 @@ type namespace struct {
 func (k kernel) enter() (*namespace, error) {
 	n := &namespace{work: make(chan func())}
 	ready := make(chan error)
+	// While the caller holds its thread, which mostly is the first one, the
+	// namespace finds another one at once.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	go onOtherThread(func() {
 		err := k.newNamespace()
 		ready <- err

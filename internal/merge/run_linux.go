@@ -57,6 +57,9 @@ func newRun(ctx context.Context, opts Options) *run {
 // now is what the merge is dated with.
 func (r *run) now() time.Time { return time.Now() }
 
+// Allowed reports whether this process may merge.
+func Allowed() bool { return mount.Allowed() }
+
 // Plan returns what Refresh would do, without doing it: everything is mounted
 // and checked where nobody sees it.
 func Plan(ctx context.Context, opts Options) (*Report, error) {
