@@ -35,11 +35,7 @@ func TestReadsQEMU(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.Size() != size {
-				t.Errorf("Size() = %d, want %d", m.Size(), size)
-			}
-			virtual.Same(t, m, want)
-			virtual.SameSegments(t, m, f, want)
+			virtual.Holds(t, m, f, want)
 		})
 	}
 }
@@ -57,11 +53,7 @@ func TestQEMUReads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				virtual.WriteShuffled(t, w, want)
-				virtual.Same(t, w, want)
-				if err := w.Close(); err != nil {
-					t.Fatal(err)
-				}
+				virtual.Make(t, w, want)
 				virtual.Run(t, "qemu-img", "check", "-f", "qcow2", f.Name())
 				virtual.Run(t, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw, f.Name())
 				_, fileSize := virtual.File(t, f.Name())
@@ -69,8 +61,7 @@ func TestQEMUReads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				virtual.Same(t, m, want)
-				virtual.SameSegments(t, m, f, want)
+				virtual.Holds(t, m, f, want)
 			})
 		}
 	}

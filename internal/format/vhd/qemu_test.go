@@ -36,11 +36,7 @@ func TestReadsQEMU(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d.Size() != size {
-				t.Errorf("Size() = %d, want %d", d.Size(), size)
-			}
-			virtual.Same(t, d, want)
-			virtual.SameSegments(t, d, f, want)
+			virtual.Holds(t, d, f, want)
 		})
 	}
 }
@@ -65,19 +61,14 @@ func TestQEMUReads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				virtual.WriteShuffled(t, w, want)
-				virtual.Same(t, w, want)
-				if err := w.Close(); err != nil {
-					t.Fatal(err)
-				}
+				virtual.Make(t, w, want)
 				virtual.Run(t, "qemu-img", "compare", "-f", "raw", "-F", "vpc", raw, f.Name())
 				_, fileSize := virtual.File(t, f.Name())
 				d, err := vhd.Open(f, fileSize)
 				if err != nil {
 					t.Fatal(err)
 				}
-				virtual.Same(t, d, want)
-				virtual.SameSegments(t, d, f, want)
+				virtual.Holds(t, d, f, want)
 			})
 		}
 	}

@@ -29,11 +29,7 @@ func TestReadsQEMU(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d.Size() != size {
-				t.Errorf("Size() = %d, want %d", d.Size(), size)
-			}
-			virtual.Same(t, d, want)
-			virtual.SameSegments(t, d, f, want)
+			virtual.Holds(t, d, f, want)
 		})
 	}
 }
@@ -51,11 +47,7 @@ func TestQEMUReads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				virtual.WriteShuffled(t, w, want)
-				virtual.Same(t, w, want)
-				if err := w.Close(); err != nil {
-					t.Fatal(err)
-				}
+				virtual.Make(t, w, want)
 				if opts.SectorSize != 4096 && size > 0 { // QEMU takes neither
 					virtual.Run(t, "qemu-img", "check", "-f", "vhdx", f.Name())
 					virtual.Run(t, "qemu-img", "compare", "-f", "raw", "-F", "vhdx", raw, f.Name())
@@ -65,8 +57,7 @@ func TestQEMUReads(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				virtual.Same(t, d, want)
-				virtual.SameSegments(t, d, f, want)
+				virtual.Holds(t, d, f, want)
 			})
 		}
 	}

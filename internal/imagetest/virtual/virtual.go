@@ -23,6 +23,13 @@ type Disk interface {
 	Segments() iter.Seq2[span.Mapped, error]
 }
 
+// Writer is a disk that is being made.
+type Writer interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+}
+
 // Run runs a program and returns what it prints.
 func Run(t testing.TB, args ...string) string {
 	t.Helper()
@@ -112,6 +119,17 @@ func Same(t testing.TB, d io.ReaderAt, want []byte) {
 	}
 }
 
+// Holds checks that a disk in a file is as large as what it has to hold, and
+// has the same bytes and segments.
+func Holds(t testing.TB, d Disk, file io.ReaderAt, want []byte) {
+	t.Helper()
+	if d.Size() != int64(len(want)) {
+		t.Errorf("Size() = %d, want %d", d.Size(), len(want))
+	}
+	Same(t, d, want)
+	SameSegments(t, d, file, want)
+}
+
 func difference(a, b []byte) int {
 	for i := range a {
 		if a[i] != b[i] {
@@ -179,6 +197,41 @@ func WriteShuffled(t testing.TB, w io.WriterAt, b []byte) {
 	if n, err := w.WriteAt([]byte{1}, int64(len(b))); n != 0 || err == nil {
 		t.Errorf("WriteAt the end = %d, %v, want an error", n, err)
 	}
+}
+
+// Make writes a whole disk in random order, and closes it.
+func Make(t testing.TB, w Writer, content []byte) {
+	t.Helper()
+	WriteShuffled(t, w, content)
+	Same(t, w, content)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// MakePieces writes what a fuzzer says, three bytes a piece, to a disk of size
+// bytes, and closes it: where the piece begins in parts of the disk, its length
+// in units of bytes, and what is in it, 0 for zeros. It returns what the disk
+// then has to hold.
+func MakePieces(t testing.TB, w Writer, size int64, unit int, pieces []byte) (want []byte) {
+	t.Helper()
+	want = make([]byte, size)
+	for ; len(pieces) >= 3; pieces = pieces[3:] {
+		at := size * int64(pieces[0]) / 256
+		piece := Noise(int(pieces[1])*unit, pieces[2])
+		if pieces[2] == 0 {
+			clear(piece)
+		}
+		n := copy(want[at:], piece)
+		if _, err := w.WriteAt(piece[:n], at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Same(t, w, want)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return want
 }
 
 // File opens a file and returns it with its size.
