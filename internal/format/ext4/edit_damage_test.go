@@ -72,21 +72,7 @@ func TestEditDamaged(t *testing.T) {
 	for _, name := range []string{"ext2", "nosum", "inline", "ext4"} {
 		good := sample(t, name)
 		for range roundsOf(300, 20000) {
-			bad := bytes.Clone(good)
-			for range 1 + r.IntN(4) {
-				at := r.IntN(72 * 1024)
-				switch r.IntN(4) {
-				case 0:
-					bad[at] ^= 1 << r.IntN(8)
-				case 1:
-					bad[at] = byte(r.Uint32())
-				case 2:
-					copy(bad[at:], []byte{0xff, 0xff, 0xff, 0xff})
-				case 3:
-					from := r.IntN(72) * 1024
-					copy(bad[at/1024*1024:], good[from:from+1024])
-				}
-			}
+			bad := damaged(r, good)
 			if name == "ext4" {
 				seal(bad)
 			}
@@ -97,25 +83,7 @@ func TestEditDamaged(t *testing.T) {
 
 // FuzzEdit changes bytes of the samples and edits all that is left.
 func FuzzEdit(f *testing.F) {
-	var images [][]byte
-	for _, name := range []string{"ext2", "ext4", "nosum", "inline"} {
-		images = append(images, sample(f, name))
-	}
-	f.Add(uint8(0), []byte{})
-	f.Add(uint8(1), []byte{0x60, 0x04, 0x00, 0x04})
-	f.Add(uint8(2), []byte{0x00, 0x94, 0x00, 0xff, 0x04, 0x94, 0x00, 0xff})
-	f.Add(uint8(3), []byte{0x28, 0x84, 0x00, 0x12})
-	f.Fuzz(func(t *testing.T, image uint8, changes []byte) {
-		b := bytes.Clone(images[int(image)%len(images)])
-		for ; len(changes) >= 4; changes = changes[4:] {
-			at := int(changes[0]) | int(changes[1])<<8 | int(changes[2])<<16
-			b[at%len(b)] = changes[3]
-		}
-		if int(image)%len(images) == 1 {
-			seal(b)
-		}
-		wantEditFault(t, change(b))
-	})
+	fuzzSamples(f, []byte{0x60, 0x04, 0x00, 0x04}, func(t *testing.T, bad []byte) { wantEditFault(t, change(bad)) })
 }
 
 // FuzzReplay changes bytes of a journal that has to be replayed.

@@ -2,6 +2,7 @@ package fat_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -52,19 +53,12 @@ func lookThrough(f *fat.FS) error {
 	count := 0
 	return fs.WalkDir(f, ".", func(path string, d fs.DirEntry, err error) error {
 		if count++; err != nil || count > 60 {
-			return cmpOr(err, fs.SkipAll)
+			return cmp.Or(err, fs.SkipAll)
 		}
 		_ = f.DescribeFile(io.Discard, path)
 		_, err = f.Stat(path)
 		return err
 	})
-}
-
-func cmpOr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // wantFault fails the test for an error that does not say what kind of fault it
