@@ -178,7 +178,7 @@ func TestForeignReaders(t *testing.T) {
 	testenv.RequireRoot(t)
 	for _, c := range foreignCases() {
 		t.Run(c.name, func(t *testing.T) {
-			if c.name == "5 GiB" && os.Getenv("SEXTANT_TEST_LONG") == "" {
+			if c.name == "5 GiB" && !testenv.Long() {
 				t.Skip("LEFT OUT: takes minutes and 16 GB of disk; make test-long runs it")
 			}
 			t.Parallel()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"sextant/internal/keys"
 	"sextant/internal/policy"
 	"sextant/internal/signature"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 	"sextant/internal/verdict"
 	"sextant/internal/vmtest"
@@ -124,7 +124,7 @@ func TestVerdictsOfSystemd(t *testing.T) {
 				trial.copyIn(vm, release)
 			}
 			script := tryAll
-			ours := release == rootfs.Sid() && os.Getenv("SEXTANT_TEST_LONG") != ""
+			ours := release == rootfs.Sid() && testenv.Long()
 			if ours {
 				vm.CopyIn(released(t), "/root/ours/systemd-sysext")
 				script += tryOurs

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"sextant/internal/imagetest/disk"
 	"sextant/internal/keys"
 	"sextant/internal/span"
+	"sextant/internal/testenv"
 )
 
 const (
@@ -81,7 +81,7 @@ func TestMillionBits(t *testing.T) {
 		m.allCounted(t, h)
 	}
 	for i, bit := range alone {
-		if i%10 > 0 && os.Getenv("SEXTANT_TEST_LONG") == "" {
+		if i%10 > 0 && !testenv.Long() {
 			continue
 		}
 		m.flip(bit)

@@ -3,7 +3,8 @@
 // environment variable TEST_REQUIRE asks for that thing.
 //
 // TEST_REQUIRE holds "all" or a list of names with commas between them: names
-// of programs (mkfs.erofs), "root", and "vm" for the virtual machines.
+// of programs (mkfs.erofs), "root", and "vm" for the virtual machines. What takes
+// long is left out, or done in a smaller amount, unless SEXTANT_TEST_LONG is set.
 package testenv
 
 import (
@@ -30,6 +31,25 @@ func RequireRoot(t testing.TB) {
 	if os.Geteuid() != 0 {
 		Missing(t, "root", "not root")
 	}
+}
+
+// RequireLong skips t unless tests may take hours.
+func RequireLong(t testing.TB) {
+	t.Helper()
+	if !Long() {
+		t.Skip("LEFT OUT: takes minutes; SEXTANT_TEST_LONG=1 runs it")
+	}
+}
+
+// Long reports whether tests may take hours.
+func Long() bool { return os.Getenv("SEXTANT_TEST_LONG") != "" }
+
+// Amount returns how much to do: as usual, or what takes long.
+func Amount(usual, long int) int {
+	if Long() {
+		return long
+	}
+	return usual
 }
 
 // Missing skips t, or fails it where TEST_REQUIRE asks for name, and says why.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"sextant/internal/testenv"
 	"sextant/internal/vmtest/rootfs"
 )
 
@@ -21,7 +22,7 @@ func TestDebianUnitsLikeSystemctl(t *testing.T) {
 	must(t, err)
 	_, packaged, _ := strings.Cut(string(text), "\n")
 	for _, release := range rootfs.Releases() {
-		if release != rootfs.Bookworm() && os.Getenv("SEXTANT_TEST_LONG") == "" {
+		if release != rootfs.Bookworm() && !testenv.Long() {
 			continue
 		}
 		t.Run(release.String(), func(t *testing.T) {
@@ -40,9 +41,8 @@ func TestDebianUnitsLikeSystemctl(t *testing.T) {
 // are worth each time.
 func chunks(files string) []kase {
 	var cases []kase
-	long := os.Getenv("SEXTANT_TEST_LONG") != ""
 	units := slices.DeleteFunc(strings.Split(strings.TrimSpace(files), "\n"), func(line string) bool {
-		return strings.Contains(line, " -> ") || !long && !strings.Contains(line, ": [Install]")
+		return strings.Contains(line, " -> ") || !testenv.Long() && !strings.Contains(line, ": [Install]")
 	})
 	for list := range slices.Chunk(units, 40) {
 		var ops []string

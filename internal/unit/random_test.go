@@ -3,19 +3,16 @@ package unit_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
+	"sextant/internal/testenv"
 	"sextant/internal/vmtest/rootfs"
 )
 
 // TestRandomUnitsLikeSystemctl compares random units, links and drop-ins.
 func TestRandomUnitsLikeSystemctl(t *testing.T) {
-	count := 40
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
-		count = 400
-	}
+	count := testenv.Amount(40, 400)
 	for i, release := range rootfs.Releases() {
 		t.Run(release.String(), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(i), 3))

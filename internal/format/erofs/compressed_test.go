@@ -297,11 +297,7 @@ func dropNanoseconds(lines map[string]string) {
 // same; then Check must say so.
 func TestCompressedRandom(t *testing.T) {
 	testenv.RequireRoot(t)
-	seeds := uint64(30)
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
-		seeds = 1000
-	}
-	for seed := range seeds {
+	for seed := range uint64(testenv.Amount(30, 1000)) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		tool := r.IntN(3)
 		algorithm := []string{"lz4", "lz4hc", "lzma", "deflate", "zstd"}[r.IntN(5)]

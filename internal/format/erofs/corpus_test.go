@@ -17,6 +17,7 @@ import (
 	"sextant/internal/format/erofs"
 	"sextant/internal/golden"
 	"sextant/internal/imagetest"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -104,10 +105,7 @@ func checkGolden(t *testing.T, f *erofs.FS, name string) {
 // TestFlips changes one byte after the other. What comes of it must be a fault,
 // or files that can be read.
 func TestFlips(t *testing.T) {
-	stride := 29
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
-		stride = 1
-	}
+	stride := testenv.Amount(29, 1)
 	for _, name := range slices.Sorted(maps.Keys(corpus())) {
 		image := withChecksum(corpusImage(t, name))
 		found := 0

@@ -21,6 +21,7 @@ import (
 	"sextant/internal/format/erofs"
 	"sextant/internal/imagetest"
 	"sextant/internal/span"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -382,7 +383,7 @@ func TestLargeFile(t *testing.T) {
 	b.Content("usr/large", 0o644, content)
 	b.Content("usr/next", 0o644, imagetest.Noise{Seed: 2, Length: 200_000})
 	l := plan(t, b.Tree, options())
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
+	if testenv.Long() {
 		image := writeImage(t, b.Tree, options())
 		want := dump(t, b.Tree)
 		checkOursFile(t, image, want)

@@ -8,12 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 
 	"sextant/internal/fault"
 	"sextant/internal/format/ext4"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -113,7 +113,7 @@ func TestEveryBit(t *testing.T) {
 		t.Fatal(err)
 	}
 	step, end := 41, 80*1024 // nothing is in use behind it
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
+	if testenv.Long() {
 		step, end = 1, len(good)
 	}
 	told, silent, contents := 0, 0, 0
@@ -181,7 +181,7 @@ func TestRandomDamage(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, name := range []string{"ext2", "nosum", "inline", "ext4"} {
 		good := sample(t, name)
-		for range roundsOf(300, 100000) {
+		for range testenv.Amount(300, 100000) {
 			_, _, err := look(damaged(r, good))
 			wantFault(t, err)
 		}

@@ -15,6 +15,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/format/ext4"
 	"sextant/internal/imagetest"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -178,9 +179,7 @@ func TestLongExtent(t *testing.T) {
 
 // TestManyLinks gives one file as many names as it can have.
 func TestManyLinks(t *testing.T) {
-	if os.Getenv("SEXTANT_TEST_LONG") == "" {
-		t.Skip("SEXTANT_TEST_LONG is not set")
-	}
+	testenv.RequireLong(t)
 	image := makeImage(t, "40M", "-t ext4 -b 1024", "")
 	e := editImage(t, image)
 	file := regular("x")

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sextant/internal/format/ext4"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -71,7 +72,7 @@ func TestEditDamaged(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, name := range []string{"ext2", "nosum", "inline", "ext4"} {
 		good := sample(t, name)
-		for range roundsOf(300, 20000) {
+		for range testenv.Amount(300, 20000) {
 			bad := damaged(r, good)
 			if name == "ext4" {
 				seal(bad)
@@ -196,9 +197,7 @@ func TestCutUnwritten(t *testing.T) {
 
 // TestManySubdirs makes more directories in one than a link count holds.
 func TestManySubdirs(t *testing.T) {
-	if os.Getenv("SEXTANT_TEST_LONG") == "" {
-		t.Skip("SEXTANT_TEST_LONG is not set")
-	}
+	testenv.RequireLong(t)
 	image := makeImage(t, "800M", "-t ext4 -b 1024 -N 80000", "")
 	e := editImage(t, image)
 	must(t, e.Put("dir", tree.NewDir(0o755)))

@@ -14,6 +14,7 @@ import (
 	"sextant/internal/format/ext4"
 	"sextant/internal/imagetest"
 	"sextant/internal/span"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -161,9 +162,9 @@ func TestDeepMaps(t *testing.T) {
 		args   string
 		blocks int
 	}{
-		{"-t ext4 -b 1024", roundsOf(3_000, 40_000)},
+		{"-t ext4 -b 1024", testenv.Amount(3_000, 40_000)},
 		{"-t ext4 -b 1024 -O ^metadata_csum", 3_000},
-		{"-t ext2 -b 1024", roundsOf(3_000, 70_000)},
+		{"-t ext2 -b 1024", testenv.Amount(3_000, 70_000)},
 		{"-t ext4 -b 2048 -O ^extents,^64bit", 2_000},
 	} {
 		image := makeImage(t, "200M", c.args, "")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -107,14 +108,6 @@ func asDumped(l listing) listing {
 	return out
 }
 
-// roundsOf returns how many changes to make.
-func roundsOf(usual, long int) int {
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
-		return long
-	}
-	return usual
-}
-
 // TestRandomEdits makes the same changes as the kernel: to a file system that the
 // kernel has filled before. Where the kernel cannot write it, the changes are
 // made in a directory.
@@ -136,8 +129,8 @@ func TestRandomEdits(t *testing.T) {
 		t.Run(format.name, func(t *testing.T) {
 			t.Parallel()
 			image := makeImage(t, "200M", format.args, "")
-			for round := range roundsOf(1, 10) {
-				randomEdits(t, image, uint64(round), roundsOf(100, 1500))
+			for round := range testenv.Amount(1, 10) {
+				randomEdits(t, image, uint64(round), testenv.Amount(100, 1500))
 			}
 		})
 	}

@@ -24,7 +24,7 @@ func TestOtherReleases(t *testing.T) {
 				"-t ext4 -b 4096",
 				"-t ext4 -b 4096 -O metadata_csum_seed,orphan_file,large_dir,fast_commit,quota,project,verity,casefold,encrypt,ea_inode,stable_inodes",
 			}
-			if os.Getenv("SEXTANT_TEST_LONG") != "" {
+			if testenv.Long() {
 				list = append(list, "-t ext4", "-t ext3", "-t ext2", "-t ext4 -O inline_data,^has_journal",
 					"-t ext4 -O sparse_super2,meta_bg,^resize_inode -b 1024")
 			}
@@ -34,7 +34,7 @@ func TestOtherReleases(t *testing.T) {
 				must(t, tool.Run(t, []string{dir}, append(strings.Fields(args), "-q", "-F", image, "130M")...))
 				block := openImage(t, image).Geometry().BlockSize
 				e := editImage(t, image)
-				ops := newOpMaker(5, block, 400_000).make(roundsOf(150, 1500))
+				ops := newOpMaker(5, block, 400_000).make(testenv.Amount(150, 1500))
 				must(t, edit(e, make(map[string]*tree.Inode), ops))
 				must(t, e.Commit())
 				must(t, checkers[i].Run(t, []string{dir}, "-fn", image))
@@ -52,7 +52,7 @@ func TestOtherReleases(t *testing.T) {
 // TestEditBaseImages puts an extension into copies of real root file systems.
 func TestEditBaseImages(t *testing.T) {
 	images := baseImages("*")
-	if os.Getenv("SEXTANT_TEST_LONG") == "" {
+	if !testenv.Long() {
 		images = baseImages("trixie")
 	}
 	if len(images) == 0 {

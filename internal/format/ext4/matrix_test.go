@@ -199,7 +199,7 @@ func TestMatrixFromKernel(t *testing.T) {
 		if strings.Contains(format.name, "8k") || format.name == "ext2-revision0" {
 			continue
 		}
-		if !strings.Contains(usual, " "+format.name+" ") && os.Getenv("SEXTANT_TEST_LONG") == "" {
+		if !strings.Contains(usual, " "+format.name+" ") && !testenv.Long() {
 			continue
 		}
 		if strings.HasPrefix(format.name, "inline") {
@@ -247,9 +247,7 @@ func wantHardCases(t *testing.T, format, image string, f *ext4.FS) {
 // TestManyDirectories makes more subdirectories than a link count holds, and an
 // index of three levels. It takes minutes.
 func TestManyDirectories(t *testing.T) {
-	if os.Getenv("SEXTANT_TEST_LONG") == "" {
-		t.Skip("SEXTANT_TEST_LONG is not set")
-	}
+	testenv.RequireLong(t)
 	image := makeImage(t, "800M", "-t ext4 -b 1024 -O large_dir -N 200000", "")
 	inMount(t, image, "rw", `
 		mkdir dirs names

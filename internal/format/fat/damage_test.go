@@ -18,6 +18,7 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/format/fat"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -358,10 +359,7 @@ func TestOpenRefuses(t *testing.T) {
 
 // TestRandomDamage reads what is left of file systems, and edits what Edit takes.
 func TestRandomDamage(t *testing.T) {
-	rounds := 300
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
-		rounds = 5000
-	}
+	rounds := testenv.Amount(300, 5000)
 	r := rand.New(rand.NewPCG(1, 2))
 	taken := 0
 	for _, name := range sampleNames() {

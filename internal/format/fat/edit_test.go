@@ -17,6 +17,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/format/fat"
 	"sextant/internal/imagetest"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -189,10 +190,7 @@ func TestFixedRootFull(t *testing.T) {
 // 21 for each of the longest names, and grows the root of a FAT32.
 func TestLargeDirectory(t *testing.T) {
 	path := mkfs(t, 40<<10, "-F", "32", "-s", "1")
-	limit := 100
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
-		limit = 1 << 16
-	}
+	limit := testenv.Amount(100, 1<<16)
 	e := edit(t, path)
 	must(t, e.Put("dir", dir()))
 	count := 0

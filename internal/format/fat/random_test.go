@@ -13,6 +13,7 @@ import (
 
 	"sextant/internal/format/fat"
 	"sextant/internal/imagetest"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -88,7 +89,7 @@ func (w *twin) step() {
 // TestRandomEdits compares random changes with mtools making the same.
 func TestRandomEdits(t *testing.T) {
 	rounds, steps := 1, 100
-	if os.Getenv("SEXTANT_TEST_LONG") != "" {
+	if testenv.Long() {
 		rounds, steps = 5, 400
 	}
 	for _, args := range []string{"-F 12 -s 8", "-F 16 -s 4", "-F 32 -s 1", "-S 4096 -F 12 -s 1"} {

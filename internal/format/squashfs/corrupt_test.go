@@ -16,6 +16,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/format/squashfs"
 	"sextant/internal/imagetest"
+	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
@@ -95,7 +96,7 @@ func TestFlips(t *testing.T) {
 			end := int(fsys.Superblock().IDTable) - 6 // the table of one id is not compressed
 			inodes := int(fsys.Superblock().InodeTable)
 			for at := 0; at < len(image); at++ {
-				if at > 200 && at < inodes && os.Getenv("SEXTANT_TEST_LONG") == "" {
+				if at > 200 && at < inodes && !testenv.Long() {
 					at = min(at+30, inodes)
 				}
 				bit := byte(1) << (at % 8)
