@@ -38,6 +38,7 @@ func sources(t *testing.T) []source {
 	t.Helper()
 	root := filepath.Join("..", "..")
 	var list []source
+	fset := token.NewFileSet()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -49,7 +50,6 @@ func sources(t *testing.T) []source {
 		if err != nil {
 			return err
 		}
-		fset := token.NewFileSet()
 		file, err := parser.ParseFile(fset, path, text, parser.ParseComments)
 		if err != nil {
 			return err

@@ -3,10 +3,7 @@ package ext4_test
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -51,51 +48,6 @@ func TestStructureSizes(t *testing.T) {
 		if got := binary.Size(c.structure); got != c.want {
 			t.Errorf("size of %s = %d, want %d", c.name, got, c.want)
 		}
-	}
-}
-
-// TestOffsetsInMargin holds the byte offsets beside the fields of disk.go
-// against the sizes of the fields.
-func TestOffsetsInMargin(t *testing.T) {
-	source, err := os.ReadFile("disk.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sizes := map[string]int{
-		"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "uint32": 4, "int32": 4, "uint64": 8,
-		"State": 2, "GroupFlags": 2, "HashVersion": 1, "FileType": 1, "XattrIndex": 1, "FeatureCompat": 4,
-		"FeatureIncompat": 4, "FeatureROCompat": 4, "SuperFlags": 4, "InodeFlags": 4, "byte": 1,
-	}
-	counts := map[string]int{"": 1, "[2]": 2, "[3]": 3, "[4]": 4, "[16]": 16, "[17]": 17, "[32]": 32, "[64]": 64, "[94]": 94, "[blockAreaSize]": 60}
-	field := regexp.MustCompile(`^\t[A-Z]\w+ +((?:\[\w+\])?)(\w+) +// +(0x[0-9A-F]+|\d+)\b`)
-	at, checked := 0, 0
-	for line := range strings.Lines(string(source)) {
-		if strings.HasPrefix(line, "type ") {
-			at = 0
-		}
-		m := field.FindStringSubmatch(line)
-		if m == nil {
-			continue
-		}
-		var want int
-		format := "%d"
-		if strings.HasPrefix(m[3], "0x") {
-			format = "0x%x"
-		}
-		if _, err := fmt.Sscanf(strings.ToLower(m[3]), format, &want); err != nil {
-			t.Fatal(err)
-		}
-		if at != want {
-			t.Errorf("margin says %s, the field lies at %#x: %s", m[3], at, line)
-		}
-		if sizes[m[2]]*counts[m[1]] == 0 {
-			t.Fatalf("size of %s%s is not known", m[1], m[2])
-		}
-		at += sizes[m[2]] * counts[m[1]]
-		checked++
-	}
-	if checked < 180 {
-		t.Errorf("checked %d fields", checked)
 	}
 }
 

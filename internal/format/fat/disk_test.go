@@ -3,10 +3,7 @@ package fat_test
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -46,45 +43,6 @@ func TestStructureSizes(t *testing.T) {
 		if got := binary.Size(c.structure); got != c.want {
 			t.Errorf("%s has %d bytes, want %d", c.name, got, c.want)
 		}
-	}
-}
-
-// TestOffsetsInMargin holds that the comments in disk.go are right.
-func TestOffsetsInMargin(t *testing.T) {
-	source, err := os.ReadFile("disk.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sizes := map[string]int{"uint8": 1, "byte": 1, "uint16": 2, "uint32": 4, "State": 1, "ExtFlags": 2, "ShortName": 11, "Attributes": 1, "CaseFlags": 1, "Time": 2, "Date": 2}
-	field := regexp.MustCompile(`^\t[A-Z]\w+ +(?:\[(\d+)\])?(\w+) +// +(\d+)\b`)
-	at, first, checked := 0, true, 0
-	for line := range strings.Lines(string(source)) {
-		if strings.HasPrefix(line, "type ") {
-			first = true
-		}
-		m := field.FindStringSubmatch(line)
-		if m == nil {
-			continue
-		}
-		want, count := 0, 1
-		_, _ = fmt.Sscan(m[3], &want)
-		if m[1] != "" {
-			_, _ = fmt.Sscan(m[1], &count)
-		}
-		if first {
-			at, first = want, false
-		}
-		if at != want {
-			t.Errorf("margin says %s, the field lies at %d: %s", m[3], at, line)
-		}
-		if sizes[m[2]] == 0 {
-			t.Fatalf("size of %s is not known", m[2])
-		}
-		at += sizes[m[2]] * count
-		checked++
-	}
-	if checked < 50 {
-		t.Errorf("checked %d fields", checked)
 	}
 }
 
