@@ -32,13 +32,7 @@ func openFAT(r io.ReaderAt, size int64) (FileSystem, error) {
 	return fatFS{f}, nil
 }
 
-func (f fatFS) check(ctx context.Context) (list []flaw, err error) {
-	found, err := f.Check(ctx)
-	for _, p := range found {
-		list = append(list, flaw{err: p, harmless: p.Bookkeeping})
-	}
-	return list, err
-}
+func (f fatFS) check(ctx context.Context) ([]flaw, error) { return flawsOf(f.Check(ctx)) }
 
 // facts calls the serial number of the volume its UUID, as blkid does.
 func (f fatFS) facts() Facts {

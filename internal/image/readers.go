@@ -10,6 +10,7 @@ import (
 	"sextant/internal/format/ext4"
 	"sextant/internal/format/gpt"
 	"sextant/internal/format/squashfs"
+	"sextant/internal/fsck"
 )
 
 // Facts are what the superblock of a file system says.
@@ -111,8 +112,9 @@ func openExt4(r io.ReaderAt, size int64) (FileSystem, error) {
 	return ext4FS{f}, nil
 }
 
-func (f ext4FS) check(ctx context.Context) (list []flaw, err error) {
-	found, err := f.Check(ctx)
+func (f ext4FS) check(ctx context.Context) ([]flaw, error) { return flawsOf(f.Check(ctx)) }
+
+func flawsOf(found []*fsck.Problem, err error) (list []flaw, _ error) {
 	for _, p := range found {
 		list = append(list, flaw{err: p, harmless: p.Bookkeeping})
 	}

@@ -25,7 +25,8 @@ var layers = []layer{
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
 	{"internal/hexdump", nil, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/openfile", "internal/pages"}, "bytes only: a format knows no other room"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/fsck", "internal/hexdump", "internal/openfile", "internal/pages"}, "bytes only: a format knows no other room"},
+	{"internal/fsck", []string{"internal/fault"}, "words"},
 	{"internal/openfile", []string{"internal/tree", "internal/fault"}, "knows trees only"},
 	{"internal/pages", []string{"internal/span"}, "knows bytes only"},
 	{"internal/disk", []string{

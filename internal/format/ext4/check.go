@@ -2,18 +2,10 @@ package ext4
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 
-	"sextant/internal/fault"
+	"sextant/internal/fsck"
 )
-
-// maxProblems is how many problems Check lists before it gives up.
-const maxProblems = 1000
-
-// errTooMany ends a check that has found enough.
-var errTooMany = errors.New("too many problems")
 
 // Check walks every structure of the file system to its end: superblocks,
 // descriptors, bitmaps, every inode in use with its map of blocks, directories
@@ -24,10 +16,10 @@ var errTooMany = errors.New("too many problems")
 // it could not look: because reading failed or ctx ended. Memory grows with the
 // number of blocks (one bit each), inodes (five bytes each in groups that have
 // any), directories, and the names of the largest one. Quotas are not counted.
-func (f *FS) Check(ctx context.Context) ([]*Problem, error) {
+func (f *FS) Check(ctx context.Context) ([]*fsck.Problem, error) {
 	c := &checker{
+		Check:   fsck.Check{Context: ctx},
 		fs:      f,
-		ctx:     ctx,
 		used:    make(bitmap, f.geo.Clusters()/64+1),
 		fixed:   make([]uint32, f.geo.Groups),
 		inodes:  make(map[uint32]*inodeTable),
@@ -37,26 +29,20 @@ func (f *FS) Check(ctx context.Context) ([]*Problem, error) {
 		values:  make(map[uint32]uint64),
 		orphans: make(map[uint32]bool),
 	}
-	for _, step := range []func() error{
+	err := c.Run(
 		c.superBlock, c.copies, c.groups, c.orphanList, c.eachGroup(c.inodeTable), c.directories,
 		c.links, c.xattrShares, c.journal, c.eachGroup(c.blockBitmap), c.counts,
-	} {
-		err := step()
-		if errors.Is(err, errTooMany) {
-			return append(c.problems, &Problem{Place: "check", Err: corrupt("more than %d problems, the rest was left out", maxProblems)}), nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("check ext4: %w", err)
-		}
+	)
+	if err != nil {
+		return nil, fmt.Errorf("check ext4: %w", err)
 	}
-	return c.problems, nil
+	return c.Problems, nil
 }
 
 // checker holds what a check has learnt.
 type checker struct {
-	fs       *FS
-	ctx      context.Context
-	problems []*Problem
+	fsck.Check
+	fs *FS
 
 	used    bitmap                 // clusters that something lies in
 	fixed   []uint32               // of each group, clusters used by what no inode owns
@@ -82,35 +68,6 @@ type shared struct {
 	users    uint32
 	said     uint32 // users by its header
 	clusters uint64 // that count for each user
-}
-
-// bad adds a problem that misleads readers.
-func (c *checker) bad(place string, err error) error { return c.add(place, false, err) }
-
-// untidy adds a problem that only writers care about.
-func (c *checker) untidy(place string, err error) error { return c.add(place, true, err) }
-
-// add adds a problem. An error that is not about bytes ends the check: it is
-// returned.
-func (c *checker) add(place string, bookkeeping bool, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errTooMany):
-		return err
-	case c.ctx.Err() != nil:
-		return c.ctx.Err()
-	case !errors.Is(err, fault.ErrCorrupt) && !errors.Is(err, fault.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w", place, err)
-	case len(c.problems) >= maxProblems:
-		return errTooMany
-	}
-	p := &Problem{Place: place, Bookkeeping: bookkeeping, Err: err}
-	if b, ok := asBlockFault(err); ok && c.fs.geo.BlockRange(b.block, 1) == nil {
-		p.Span = c.fs.geo.Bytes(b.block, 1)
-	}
-	c.problems = append(c.problems, p)
-	return nil
 }
 
 func (c *checker) superBlock() error {
@@ -139,7 +96,7 @@ func (c *checker) superBlock() error {
 		facts = append(facts, corrupt("inode %d is a journal without feature has_journal", sb.JournalInode))
 	}
 	for _, err := range facts {
-		if err := c.untidy(place, err); err != nil {
+		if err := c.Untidy(place, err); err != nil {
 			return err
 		}
 	}
@@ -162,7 +119,7 @@ func (c *checker) multiMount() error {
 	number := f.super.MMPBlock
 	b, err := f.block(number)
 	if err != nil {
-		return c.untidy(place, err)
+		return c.Untidy(place, err)
 	}
 	c.claim(number, 1)
 	const sumAt = 0x3FC
@@ -176,7 +133,7 @@ func (c *checker) multiMount() error {
 	default:
 		return nil
 	}
-	return c.untidy(place, atBlock(number, "block", err))
+	return c.Untidy(place, atBlock(number, "block", err))
 }
 
 // copies checks the copies of superblock and descriptors, which only repair
@@ -187,7 +144,7 @@ func (c *checker) copies() error {
 		if !f.geo.HasSuper(g) {
 			continue
 		}
-		if err := c.untidy(fmt.Sprintf("superblock copy in group %d", g), c.copy(g)); err != nil {
+		if err := c.Untidy(fmt.Sprintf("superblock copy in group %d", g), c.copy(g)); err != nil {
 			return err
 		}
 	}

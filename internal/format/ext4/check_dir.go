@@ -43,21 +43,21 @@ func (c *checker) link(number uint32) {
 // directories checks the entries of all directories.
 func (c *checker) directories() error {
 	if c.kind(RootInode) != TypeDir {
-		if err := c.bad(inodePlace(RootInode), corrupt("the root is not a directory in use")); err != nil {
+		if err := c.Bad(inodePlace(RootInode), corrupt("the root is not a directory in use")); err != nil {
 			return err
 		}
 	}
 	return c.eachInUse(func(number uint32, kind FileType) error {
-		if err := c.ctx.Err(); err != nil || kind != TypeDir {
+		if err := c.Context.Err(); err != nil || kind != TypeDir {
 			return err
 		}
 		n, err := c.fs.node(number)
 		if err != nil {
-			return c.bad(inodePlace(number), err)
+			return c.Bad(inodePlace(number), err)
 		}
 		d := &dirCheck{checker: c, node: n, names: make(map[string]bool)}
 		if err := d.check(); err != nil {
-			return c.bad(inodePlace(number), err)
+			return c.Bad(inodePlace(number), err)
 		}
 		return nil
 	})
@@ -188,11 +188,11 @@ func (d *dirCheck) entry(e dirent, first bool, position int) error {
 	kind := c.kind(e.inode)
 	switch {
 	case kind == TypeUnknown:
-		return c.bad(inodePlace(d.node.number), corrupt("entry %q of inode %d, which is not in use", name, e.inode))
+		return c.Bad(inodePlace(d.node.number), corrupt("entry %q of inode %d, which is not in use", name, e.inode))
 	case c.fs.isSpecial(e.inode):
 		return corrupt("entry %q of the special inode %d", name, e.inode)
 	case e.fileType != TypeUnknown && e.fileType != kind:
-		return c.bad(inodePlace(d.node.number), corrupt("entry %q says %s, inode %d is a %s", name, e.fileType, e.inode, kind))
+		return c.Bad(inodePlace(d.node.number), corrupt("entry %q says %s, inode %d is a %s", name, e.fileType, e.inode, kind))
 	}
 	c.link(e.inode)
 	if kind != TypeDir {
@@ -217,16 +217,16 @@ func (d *dirCheck) checkName(name []byte) error {
 func (c *checker) links() error {
 	reached := map[uint32]bool{RootInode: true}
 	return c.eachInUse(func(number uint32, kind FileType) error {
-		if err := c.ctx.Err(); err != nil {
+		if err := c.Context.Err(); err != nil {
 			return err
 		}
 		if kind == TypeDir && !c.reach(number, reached) {
-			if err := c.untidy(inodePlace(number), corrupt("directory that no path leads to")); err != nil {
+			if err := c.Untidy(inodePlace(number), corrupt("directory that no path leads to")); err != nil {
 				return err
 			}
 		}
 		if up, ok := c.dotdots[number]; ok && kind == TypeDir && number != RootInode && up != c.parents[number] {
-			if err := c.bad(inodePlace(number), corrupt("\"..\" is inode %d, its entry is in inode %d", up, c.parents[number])); err != nil {
+			if err := c.Bad(inodePlace(number), corrupt("\"..\" is inode %d, its entry is in inode %d", up, c.parents[number])); err != nil {
 				return err
 			}
 		}
@@ -263,13 +263,13 @@ func (c *checker) linkCount(n *node) error {
 	place := inodePlace(n.number)
 	switch {
 	case n.has(FlagEAInode):
-		return c.untidy(place, c.valueUsers(n))
+		return c.Untidy(place, c.valueUsers(n))
 	case found == said, c.orphans[n.number]:
 		return nil
 	case n.mode().IsDir() && said == linksUnknown && c.fs.super.FeatureROCompat&ROCompatDirNlink != 0:
 		return nil
 	}
-	return c.untidy(place, corrupt("%d entries name it, it says %d", found, said))
+	return c.Untidy(place, corrupt("%d entries name it, it says %d", found, said))
 }
 
 // valueUsers compares the users of an xattr value with the count.
@@ -294,7 +294,7 @@ func (c *checker) xattrShares() error {
 			continue
 		}
 		err := atBlock(number, "xattr block", corrupt("%d inodes use it, it says %d", s.users, s.said))
-		if err := c.untidy("attributes", err); err != nil {
+		if err := c.Untidy("attributes", err); err != nil {
 			return err
 		}
 	}

@@ -11,13 +11,13 @@ func groupPlace(number uint32) string { return fmt.Sprintf("group %d", number) }
 func (c *checker) groups() error {
 	f := c.fs
 	for number := range f.geo.Groups {
-		if err := c.ctx.Err(); err != nil {
+		if err := c.Context.Err(); err != nil {
 			return err
 		}
 		c.claimHead(number)
 		g, err := f.group(number)
 		if err != nil {
-			if err := c.bad(groupPlace(number), err); err != nil {
+			if err := c.Bad(groupPlace(number), err); err != nil {
 				return err
 			}
 			continue
@@ -34,7 +34,7 @@ func (c *checker) groups() error {
 			if ok || f.geo.ClusterBlocks > 1 {
 				continue // bitmaps of several groups share a cluster
 			}
-			if err := c.bad(groupPlace(number), corrupt("%s: block %d has another use", part.what, twice)); err != nil {
+			if err := c.Bad(groupPlace(number), corrupt("%s: block %d has another use", part.what, twice)); err != nil {
 				return err
 			}
 		}
@@ -119,7 +119,7 @@ func (c *checker) eachGroup(check func(g group) error) func() error {
 
 func (c *checker) overGroups(check func(g group) error) error {
 	for number := range c.fs.geo.Groups {
-		if err := c.ctx.Err(); err != nil {
+		if err := c.Context.Err(); err != nil {
 			return err
 		}
 		g, err := c.fs.group(number)
@@ -142,19 +142,19 @@ func (c *checker) blockBitmap(g group) error {
 	c.freeClusters += uint64(free)
 	if free != g.freeClusters {
 		err := corrupt("%d free clusters, the descriptor says %d", free, g.freeClusters)
-		if err := c.untidy(place, err); err != nil {
+		if err := c.Untidy(place, err); err != nil {
 			return err
 		}
 	}
 	if g.flags&GroupBlockUninit != 0 {
 		if used != c.fixed[g.number] {
-			return c.untidy(place, corrupt("blocks in use in a group without block bitmap"))
+			return c.Untidy(place, corrupt("blocks in use in a group without block bitmap"))
 		}
 		return nil
 	}
 	b, err := c.fs.readBitmap(g.blockBitmap, geo.ClustersPerGroup, g.blockSum)
 	if err != nil {
-		return c.untidy(place, fmt.Errorf("block bitmap: %w", err))
+		return c.Untidy(place, fmt.Errorf("block bitmap: %w", err))
 	}
 	return c.compareBlocks(g, b)
 }
@@ -186,7 +186,7 @@ func (c *checker) compareBlocks(g group, b []byte) error {
 		if d.count == 0 {
 			continue
 		}
-		if err := c.untidy(place, atBlock(g.blockBitmap, "block", corrupt(d.text, d.count, d.first))); err != nil {
+		if err := c.Untidy(place, atBlock(g.blockBitmap, "block", corrupt(d.text, d.count, d.first))); err != nil {
 			return err
 		}
 	}
@@ -198,12 +198,12 @@ func (c *checker) counts() error {
 	sb := &c.fs.super
 	free := c.freeClusters * c.fs.geo.ClusterBlocks
 	if said := sb.blocks(sb.FreeBlocksHi, sb.FreeBlocksLo); said != free {
-		if err := c.untidy("superblock", corrupt("%d free blocks, it says %d", free, said)); err != nil {
+		if err := c.Untidy("superblock", corrupt("%d free blocks, it says %d", free, said)); err != nil {
 			return err
 		}
 	}
 	if said := uint64(sb.FreeInodes); said != c.freeInodes {
-		return c.untidy("superblock", corrupt("%d free inodes, it says %d", c.freeInodes, said))
+		return c.Untidy("superblock", corrupt("%d free inodes, it says %d", c.freeInodes, said))
 	}
 	return nil
 }

@@ -18,13 +18,13 @@ func (c *checker) inodeTable(g group) error {
 		b, err := c.fs.readBitmap(g.inodeBitmap, geo.InodesPerGroup, g.inodeSum)
 		if err != nil {
 			// Without the bitmap all inodes with a link count as used.
-			if err := c.bad(place, fmt.Errorf("inode bitmap: %w", err)); err != nil {
+			if err := c.Bad(place, fmt.Errorf("inode bitmap: %w", err)); err != nil {
 				return err
 			}
 			b = nil
 		} else {
 			free -= countBits(b, geo.InodesPerGroup)
-			if err := c.untidy(place, inodePadding(g, b, geo.InodesPerGroup)); err != nil {
+			if err := c.Untidy(place, inodePadding(g, b, geo.InodesPerGroup)); err != nil {
 				return err
 			}
 		}
@@ -34,12 +34,12 @@ func (c *checker) inodeTable(g group) error {
 	}
 	c.freeInodes += uint64(free)
 	if free != g.freeInodes {
-		if err := c.untidy(place, corrupt("%d free inodes, the descriptor says %d", free, g.freeInodes)); err != nil {
+		if err := c.Untidy(place, corrupt("%d free inodes, the descriptor says %d", free, g.freeInodes)); err != nil {
 			return err
 		}
 	}
 	if dirs != g.usedDirs {
-		return c.untidy(place, corrupt("%d directories, the descriptor says %d", dirs, g.usedDirs))
+		return c.Untidy(place, corrupt("%d directories, the descriptor says %d", dirs, g.usedDirs))
 	}
 	return nil
 }
@@ -68,13 +68,13 @@ func (c *checker) inodesOf(g group, b []byte) (dirs uint32, err error) {
 			if !marked {
 				continue
 			}
-			if err := c.bad(inodePlace(number), corrupt("in use where the descriptor says that none ever was")); err != nil {
+			if err := c.Bad(inodePlace(number), corrupt("in use where the descriptor says that none ever was")); err != nil {
 				return dirs, err
 			}
 		}
 		n, err := c.fs.readNode(number)
 		if err != nil {
-			return dirs, c.bad(inodePlace(number), err)
+			return dirs, c.Bad(inodePlace(number), err)
 		}
 		if b == nil {
 			marked = n.disk.Links > 0
@@ -96,19 +96,19 @@ func (c *checker) inodeInUse(n *node, marked bool) (FileType, error) {
 	empty := n.disk.Links == 0 && n.disk.Mode == 0
 	switch {
 	case !marked && n.disk.Links > 0:
-		return TypeUnknown, c.untidy(place, corrupt("has %d links but is not marked in the bitmap", n.disk.Links))
+		return TypeUnknown, c.Untidy(place, corrupt("has %d links but is not marked in the bitmap", n.disk.Links))
 	case !marked, reserved && empty && n.number != badBlocksInode:
 		return TypeUnknown, nil
 	case empty && n.number != badBlocksInode:
-		return TypeUnknown, c.untidy(place, corrupt("marked in the bitmap but empty"))
+		return TypeUnknown, c.Untidy(place, corrupt("marked in the bitmap but empty"))
 	}
 	if n.number != badBlocksInode {
 		if err := c.fs.checkNode(n); err != nil {
-			return TypeUnknown, c.bad(place, err)
+			return TypeUnknown, c.Bad(place, err)
 		}
 	}
 	if n.disk.Links == 0 && !c.orphans[n.number] && !reserved {
-		if err := c.untidy(place, corrupt("has no links and is no orphan")); err != nil {
+		if err := c.Untidy(place, corrupt("has no links and is no orphan")); err != nil {
 			return TypeUnknown, err
 		}
 	}
@@ -128,17 +128,17 @@ func typeOf(m tree.Mode) FileType {
 // entries of directories.
 func (c *checker) inode(n *node) error {
 	f, place := c.fs, inodePlace(n.number)
-	if err := c.bad(place, c.flags(n)); err != nil {
+	if err := c.Bad(place, c.flags(n)); err != nil {
 		return err
 	}
 	if typeOf(n.mode()) == TypeUnknown && n.number >= f.geo.FirstInode() {
-		return c.bad(place, corrupt("file type %#o", uint16(n.mode().Type())))
+		return c.Bad(place, corrupt("file type %#o", uint16(n.mode().Type())))
 	}
-	if err := c.untidy(place, c.strayFields(n)); err != nil {
+	if err := c.Untidy(place, c.strayFields(n)); err != nil {
 		return err
 	}
 	if n.disk.Links > 0 && n.disk.DeletionTime != 0 && !c.orphans[n.number] && n.number >= f.geo.FirstInode() {
-		if err := c.untidy(place, corrupt("in use but has a deletion time")); err != nil {
+		if err := c.Untidy(place, corrupt("in use but has a deletion time")); err != nil {
 			return err
 		}
 	}
@@ -148,12 +148,12 @@ func (c *checker) inode(n *node) error {
 	}
 	if n.mode().Type() == tree.TypeSymlink && !n.has(FlagEncrypt) {
 		if _, err := f.target(n); err != nil {
-			return c.bad(place, err)
+			return c.Bad(place, err)
 		}
 	}
 	if n.has(FlagInlineData) {
 		_, err := f.inlineContent(n)
-		return c.bad(place, err)
+		return c.Bad(place, err)
 	}
 	if !f.hasMap(n) {
 		return nil
@@ -162,7 +162,7 @@ func (c *checker) inode(n *node) error {
 	if err != nil || !whole || n.number == badBlocksInode {
 		return err
 	}
-	return c.untidy(place, c.sectors(n, clusters+owned))
+	return c.Untidy(place, c.sectors(n, clusters+owned))
 }
 
 // strayFields wants fields to be zero that nothing of this inode uses, and a
@@ -225,13 +225,13 @@ func (c *checker) blocks(n *node) (clusters uint64, whole bool, err error) {
 	u := &usage{checker: c, resize: n.number == ResizeInode}
 	walkErr := f.walkRuns(n, 0, u.inner, u.run)
 	if walkErr != nil {
-		return 0, false, c.bad(place, walkErr)
+		return 0, false, c.Bad(place, walkErr)
 	}
 	if u.end > f.sizeBlocks(n) && !n.has(FlagVerity) && n.number >= f.geo.FirstInode() {
 		last := (f.sizeBlocks(n) + f.geo.ClusterBlocks - 1) / f.geo.ClusterBlocks * f.geo.ClusterBlocks
 		if u.end > last {
 			err := corrupt("%d bytes, but blocks up to %d were written", f.size(n), u.end)
-			return u.clusters, true, c.untidy(place, err)
+			return u.clusters, true, c.Untidy(place, err)
 		}
 	}
 	return u.clusters, true, nil
@@ -303,7 +303,7 @@ func (c *checker) attributes(n *node) (clusters uint64, err error) {
 	}
 	number := f.xattrBlock(n)
 	if err != nil || number == 0 {
-		return clusters, c.bad(place, err)
+		return clusters, c.Bad(place, err)
 	}
 	if known := c.shares[number]; known != nil {
 		known.users++
@@ -323,7 +323,7 @@ func (c *checker) attributes(n *node) (clusters uint64, err error) {
 		share.clusters += more
 	}
 	share.said = header.References
-	return clusters + share.clusters, c.bad(place, err)
+	return clusters + share.clusters, c.Bad(place, err)
 }
 
 // area checks the attributes in one place, whose header is nil in an inode.

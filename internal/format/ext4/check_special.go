@@ -13,11 +13,11 @@ func (c *checker) orphanList() error {
 	f, place := c.fs, "orphan list"
 	for number := f.super.LastOrphan; number != 0; {
 		if c.orphans[number] {
-			return c.untidy(place, corrupt("inode %d is on it twice", number))
+			return c.Untidy(place, corrupt("inode %d is on it twice", number))
 		}
 		n, err := f.readNode(number)
 		if err != nil {
-			return c.untidy(place, err)
+			return c.Untidy(place, err)
 		}
 		c.orphans[number] = true
 		number = n.disk.DeletionTime
@@ -28,7 +28,7 @@ func (c *checker) orphanList() error {
 	if f.super.FeatureCompat&CompatOrphanFile == 0 {
 		return nil
 	}
-	return c.untidy("orphan file", c.orphanFile())
+	return c.Untidy("orphan file", c.orphanFile())
 }
 
 func (c *checker) orphanFile() error {
@@ -99,7 +99,7 @@ func (c *checker) journal() error {
 	if sb.FeatureCompat&CompatHasJournal == 0 || sb.JournalInode == 0 {
 		return nil
 	}
-	return c.untidy("journal", c.fs.journalSuper())
+	return c.Untidy("journal", c.fs.journalSuper())
 }
 
 func (f *FS) journalSuper() error {

@@ -13,13 +13,14 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/format/ext4"
+	"sextant/internal/fsck"
 	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
 
 // look reads everything that a file system offers. Contents are read up to a
 // bound each, as holes make any length cheap to claim.
-func look(b []byte) (problems []*ext4.Problem, lines []string, err error) {
+func look(b []byte) (problems []*fsck.Problem, lines []string, err error) {
 	f, err := ext4.Open(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		return nil, nil, err

@@ -1,7 +1,5 @@
 package ext4
 
-import "fmt"
-
 // pointers walks the block pointers of ext2 and ext3: twelve to data blocks,
 // then one each through one, two and three levels of blocks of pointers.
 func (w *walk) pointers() error {
@@ -83,13 +81,4 @@ func (p *pointerWalk) flush() error {
 		return nil
 	}
 	return p.run(r)
-}
-
-// inBlock adds the block to an error of what it holds, for the first block on
-// the way out only: that is the one at fault.
-func inBlock(number uint64, what string, err error) error {
-	if _, ok := asBlockFault(err); ok {
-		return err
-	}
-	return &blockFault{number, fmt.Errorf("%s %d: %w", what, number, err)}
 }

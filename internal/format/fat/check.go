@@ -5,18 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
-	"sextant/internal/fault"
+	"sextant/internal/fsck"
 	"sextant/internal/pages"
 )
-
-// maxProblems is how many problems Check lists before it gives up.
-const maxProblems = 1000
-
-// errTooMany ends a check that has found enough.
-var errTooMany = errors.New("too many problems")
 
 // Check walks every structure of the file system to its end: boot sector and its
 // copy, FSInfo, all FATs, every directory with its names, every chain of
@@ -25,62 +18,29 @@ var errTooMany = errors.New("too many problems")
 // It returns what it found, at most some thousand problems, and an error only if
 // it could not look: because reading failed or ctx ended. Memory grows with the
 // number of clusters (one bit each) and the names of the largest directory.
-func (f *FS) Check(ctx context.Context) ([]*Problem, error) {
+func (f *FS) Check(ctx context.Context) ([]*fsck.Problem, error) {
 	c, err := f.check(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return c.problems, nil
+	return c.Problems, nil
 }
 
 func (f *FS) check(ctx context.Context) (*checker, error) {
-	c := &checker{fs: f, ctx: ctx, used: make([]uint64, (f.geo.end()+63)/64)}
-	for _, step := range []func() error{c.boot, c.fats, c.directories, c.clusters, c.fsInfo} {
-		err := step()
-		if errors.Is(err, errTooMany) {
-			c.problems = append(c.problems, &Problem{Place: "check", Err: corrupt("more than %d problems, the rest was left out", maxProblems)})
-			return c, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("check FAT: %w", err)
-		}
+	c := &checker{Check: fsck.Check{Context: ctx}, fs: f, used: make([]uint64, (f.geo.end()+63)/64)}
+	if err := c.Run(c.boot, c.fats, c.directories, c.clusters, c.fsInfo); err != nil {
+		return nil, fmt.Errorf("check FAT: %w", err)
 	}
 	return c, nil
 }
 
 // checker holds what a check has learnt.
 type checker struct {
-	fs       *FS
-	ctx      context.Context
-	problems []*Problem
-	used     []uint64 // clusters that somebody has, a bit each
-	free     uint32   // clusters that the FAT says nobody has
-	labels   int
-}
-
-// bad adds a problem that misleads somebody.
-func (c *checker) bad(place string, err error) error { return c.add(place, false, err) }
-
-// untidy adds a problem that misleads nobody.
-func (c *checker) untidy(place string, err error) error { return c.add(place, true, err) }
-
-// add adds a problem. An error that is not about bytes ends the check: it is
-// returned.
-func (c *checker) add(place string, bookkeeping bool, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case c.ctx.Err() != nil:
-		return c.ctx.Err()
-	case errors.Is(err, errTooMany):
-		return err
-	case !errors.Is(err, fault.ErrCorrupt) && !errors.Is(err, fault.ErrUnsupported) && !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w", place, err)
-	case len(c.problems) >= maxProblems:
-		return errTooMany
-	}
-	c.problems = append(c.problems, &Problem{Place: place, Bookkeeping: bookkeeping, Err: err})
-	return nil
+	fsck.Check
+	fs     *FS
+	used   []uint64 // clusters that somebody has, a bit each
+	free   uint32   // clusters that the FAT says nobody has
+	labels int
 }
 
 // boot checks the boot sector and, of a FAT32, its copy.
@@ -88,12 +48,12 @@ func (c *checker) boot() error {
 	const place = "boot sector"
 	f, g := c.fs, c.fs.geo
 	if g.lost != 0 {
-		if err := c.bad(place, corrupt("%d clusters have no room in the FAT", g.lost)); err != nil {
+		if err := c.Bad(place, corrupt("%d clusters have no room in the FAT", g.lost)); err != nil {
 			return err
 		}
 	}
 	if n := f.bpb.RootEntries; int64(n)*DirEntrySize%g.SectorSize != 0 {
-		if err := c.bad(place, corrupt("%d entries in the root directory do not fill its sectors", n)); err != nil {
+		if err := c.Bad(place, corrupt("%d entries in the root directory do not fill its sectors", n)); err != nil {
 			return err
 		}
 	}
@@ -102,7 +62,7 @@ func (c *checker) boot() error {
 		return err
 	}
 	if dirty {
-		if err := c.untidy(place, corrupt("volume was in use and not unmounted")); err != nil {
+		if err := c.Untidy(place, corrupt("volume was in use and not unmounted")); err != nil {
 			return err
 		}
 	}
@@ -111,7 +71,7 @@ func (c *checker) boot() error {
 		return err
 	}
 	if failing || f.tail.State&StateError != 0 {
-		if err := c.untidy(place, corrupt("disk had errors when the volume was in use")); err != nil {
+		if err := c.Untidy(place, corrupt("disk had errors when the volume was in use")); err != nil {
 			return err
 		}
 	}
@@ -126,7 +86,7 @@ func (c *checker) bootCopy() error {
 		return nil
 	}
 	if sector >= int64(f.bpb.ReservedSectors) {
-		return c.bad("boot sector", corrupt("copy in sector %d of %d reserved ones", sector, f.bpb.ReservedSectors))
+		return c.Bad("boot sector", corrupt("copy in sector %d of %d reserved ones", sector, f.bpb.ReservedSectors))
 	}
 	first, second := make([]byte, BootSize), make([]byte, BootSize)
 	_, err1 := pages.ReadFull(f.r, first, 0)
@@ -136,7 +96,7 @@ func (c *checker) bootCopy() error {
 	}
 	first[tailAt32+1], second[tailAt32+1] = 0, 0
 	if !bytes.Equal(first, second) {
-		return c.untidy("boot sector", corrupt("copy in sector %d differs", sector))
+		return c.Untidy("boot sector", corrupt("copy in sector %d differs", sector))
 	}
 	return nil
 }
@@ -149,7 +109,7 @@ func (c *checker) fats() error {
 		return err
 	}
 	if byte(media) != c.fs.bpb.Media {
-		if err := c.untidy("FAT", corrupt("media type %#x, the boot sector has %#x", byte(media), c.fs.bpb.Media)); err != nil {
+		if err := c.Untidy("FAT", corrupt("media type %#x, the boot sector has %#x", byte(media), c.fs.bpb.Media)); err != nil {
 			return err
 		}
 	}
@@ -161,7 +121,7 @@ func (c *checker) fats() error {
 			continue
 		}
 		for at := int64(0); at < length; at += chunkSize {
-			if err := c.ctx.Err(); err != nil {
+			if err := c.Context.Err(); err != nil {
 				return err
 			}
 			size := min(chunkSize, length-at)
@@ -173,7 +133,7 @@ func (c *checker) fats() error {
 			if bytes.Equal(a[:size], b[:size]) {
 				continue
 			}
-			if err := c.bad("FAT", corrupt("copy %d differs from copy %d", n, g.Active)); err != nil {
+			if err := c.Bad("FAT", corrupt("copy %d differs from copy %d", n, g.Active)); err != nil {
 				return err
 			}
 			break
@@ -194,8 +154,8 @@ func (c *checker) claim(first uint32) (count int64, err error) {
 			return count, corrupt("cluster %d has another use", walk.at)
 		}
 		c.used[word] |= bit
-		if count++; count%4096 == 0 && c.ctx.Err() != nil {
-			return count, c.ctx.Err()
+		if count++; count%4096 == 0 && c.Context.Err() != nil {
+			return count, c.Context.Err()
 		}
 		if err := walk.advance(); err != nil {
 			return count, err
@@ -208,8 +168,8 @@ func (c *checker) claim(first uint32) (count int64, err error) {
 func (c *checker) clusters() error {
 	lost := 0
 	for n := uint32(firstCluster); n < c.fs.geo.end(); n++ {
-		if n%4096 == 0 && c.ctx.Err() != nil {
-			return c.ctx.Err()
+		if n%4096 == 0 && c.Context.Err() != nil {
+			return c.Context.Err()
 		}
 		next, err := c.fs.table.next(n)
 		switch {
@@ -222,7 +182,7 @@ func (c *checker) clusters() error {
 		}
 	}
 	if lost > 0 {
-		return c.untidy("FAT", corrupt("%d clusters are in use and in no file", lost))
+		return c.Untidy("FAT", corrupt("%d clusters are in use and in no file", lost))
 	}
 	return nil
 }
@@ -231,12 +191,12 @@ func (c *checker) clusters() error {
 func (c *checker) fsInfo() error {
 	info, at, err := c.fs.fsInfo()
 	if err != nil || at == 0 {
-		return c.untidy("FSInfo", err)
+		return c.Untidy("FSInfo", err)
 	}
 	if info.FreeCount != unknown32 && info.FreeCount != c.free {
 		err = corrupt("%d clusters are free, it says %d", c.free, info.FreeCount)
 	}
-	return c.untidy("FSInfo", err)
+	return c.Untidy("FSInfo", err)
 }
 
 // fsInfo reads the FSInfo and tells where it is: at 0 there is none.
@@ -264,20 +224,20 @@ func (f *FS) fsInfo() (info FSInfo, at int64, err error) {
 func (c *checker) directories() error { return c.directory(c.fs.rootNode(), nil, "/", 0) }
 
 func (c *checker) directory(n, parent *node, path string, depth int) error {
-	if err := c.ctx.Err(); err != nil {
+	if err := c.Context.Err(); err != nil {
 		return err
 	}
 	if depth > maxDepth {
-		return c.bad(path, unsupported("directories lie more than %d deep in each other", maxDepth))
+		return c.Bad(path, unsupported("directories lie more than %d deep in each other", maxDepth))
 	}
 	if !n.root || c.fs.geo.Bits == 32 {
 		if _, err := c.claim(n.first); err != nil {
-			return c.bad(path, err)
+			return c.Bad(path, err)
 		}
 	}
 	d, err := c.fs.readBytes(n)
 	if err != nil {
-		return c.bad(path, err)
+		return c.Bad(path, err)
 	}
 	list := c.fs.scan(d, n.first)
 	if err := c.listing(list, d, path); err != nil {
@@ -289,8 +249,8 @@ func (c *checker) directory(n, parent *node, path string, depth int) error {
 	for _, child := range list.nodes {
 		below := strings.TrimSuffix(path, "/") + "/" + child.name
 		if !child.isDir() {
-			err = c.bad(below, c.file(child))
-		} else if err = c.bad(below, noSize(child)); err == nil {
+			err = c.Bad(below, c.file(child))
+		} else if err = c.Bad(below, noSize(child)); err == nil {
 			err = c.directory(child, n, below, depth+1)
 		}
 		if err != nil {

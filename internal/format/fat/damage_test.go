@@ -18,6 +18,7 @@ import (
 
 	"sextant/internal/fault"
 	"sextant/internal/format/fat"
+	"sextant/internal/fsck"
 	"sextant/internal/testenv"
 	"sextant/internal/tree"
 )
@@ -25,7 +26,7 @@ import (
 func sampleNames() []string { return []string{"fat12", "fat16", "fat32"} }
 
 // look reads everything that a file system offers.
-func look(b []byte) (problems []*fat.Problem, lines []string, err error) {
+func look(b []byte) (problems []*fsck.Problem, lines []string, err error) {
 	f, err := fat.Open(bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		return nil, nil, err
@@ -171,7 +172,7 @@ func TestCheck(t *testing.T) {
 			c.change(t, b)
 			problems, err := openBytes(t, b).Check(context.Background())
 			must(t, err)
-			found := slices.IndexFunc(problems, func(p *fat.Problem) bool { return strings.Contains(p.Error(), c.want) })
+			found := slices.IndexFunc(problems, func(p *fsck.Problem) bool { return strings.Contains(p.Error(), c.want) })
 			if found < 0 || problems[found].Bookkeeping != c.bookkeeping {
 				t.Errorf("Check = %v, want %q, bookkeeping: %t", problems, c.want, c.bookkeeping)
 			}

@@ -72,7 +72,7 @@ func Edit(disk Storage, size int64, opts EditOptions) (*Editor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("edit FAT: %w", err)
 	}
-	for _, p := range found.problems {
+	for _, p := range found.Problems {
 		if !p.Bookkeeping {
 			return nil, fmt.Errorf("edit FAT: file system is not sound: %w", p)
 		}

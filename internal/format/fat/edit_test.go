@@ -61,7 +61,7 @@ func TestAliases(t *testing.T) {
 		run(t, "mcopy", "-m", "-i", other, src, "::"+name)
 	}
 	must(t, e.Commit())
-	fsck(t, mine)
+	wantSound(t, mine)
 	short := func(path string) (list []string) {
 		for line := range strings.Lines(run(t, "mdir", "-i", path, "::/")) {
 			if strings.Contains(line, "2024-02-29") {
@@ -208,7 +208,7 @@ func TestLargeDirectory(t *testing.T) {
 		must(t, e.Put(fmt.Sprintf("FILE%d", n), file("")))
 	}
 	must(t, e.Commit())
-	fsck(t, path)
+	wantSound(t, path)
 	sound(t, path)
 	if got := len(ours(t, path)); got != count+201 {
 		t.Errorf("%d files, want %d", got, count+201)
@@ -271,7 +271,7 @@ func TestAttributes(t *testing.T) {
 	later := dir()
 	later.ModTime = when.Add(time.Hour)
 	must(t, e.Set("dir", later), e.Commit())
-	fsck(t, path)
+	wantSound(t, path)
 	for name, want := range map[string]string{
 		"EARLY": "-rwxr-xr-x 1980-01-01 00:00:00", "LATE": "-rwxr-xr-x 2107-12-31 23:59:58", "ODD": "-rwxr-xr-x 2107-12-31 23:59:58",
 		"ZONE": "-rwxr-xr-x 2019-12-31 23:30:00", "ro": "-r-xr-xr-x 2024-02-29 13:37:42", "was-ro": "-rwxr-xr-x 2024-02-29 13:37:42",

@@ -54,8 +54,8 @@ func mkfs(t testing.TB, kib int64, args ...string) string {
 	return path
 }
 
-// fsck fails the test unless fsck.fat finds nothing at all.
-func fsck(t testing.TB, path string) {
+// wantSound fails the test unless fsck.fat finds nothing at all.
+func wantSound(t testing.TB, path string) {
 	t.Helper()
 	out, err := tool(t, "fsck.fat", "-n", path)
 	lines := strings.Split(strings.TrimSpace(out), "\n")
