@@ -13,6 +13,7 @@ import (
 	"sextant/internal/discover"
 	"sextant/internal/extension"
 	"sextant/internal/fault"
+	"sextant/internal/hierarchy"
 	"sextant/internal/journal"
 	"sextant/internal/manager"
 	"sextant/internal/merge"
@@ -60,9 +61,9 @@ func (r Request) Options() (merge.Options, error) {
 	return o, err
 }
 
-// Harmless is Options for what merges nothing. A file that is broken is then no
+// harmless is Options for what merges nothing. A file that is broken is then no
 // more than worth a warning: it must not keep extensions from being taken away.
-func (r Request) Harmless() (merge.Options, error) {
+func (r Request) harmless() (merge.Options, error) {
 	o, err := r.basics()
 	if err != nil {
 		return o, err
@@ -133,12 +134,21 @@ func Refresh(ctx context.Context, r Request) (*merge.Report, error) {
 
 // Unmerge takes away what is merged.
 func Unmerge(ctx context.Context, r Request) (*merge.Report, error) {
-	return r.run(ctx, r.Harmless, merge.Unmerge)
+	return r.run(ctx, r.harmless, merge.Unmerge)
 }
 
 // Plan tells what Refresh would do.
 func Plan(ctx context.Context, r Request) (*merge.Report, error) {
 	return decide(ctx, r.Options, merge.Plan)
+}
+
+// Status returns what lies on each of the hierarchies that exist.
+func Status(ctx context.Context, r Request) ([]hierarchy.Status, error) {
+	opts, err := r.harmless()
+	if err != nil {
+		return nil, err
+	}
+	return merge.Status(ctx, opts)
 }
 
 type (

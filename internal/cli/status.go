@@ -13,7 +13,6 @@ import (
 	"sextant/internal/activate"
 	"sextant/internal/discover"
 	"sextant/internal/hierarchy"
-	"sextant/internal/merge"
 )
 
 const statusHelp = `Show what is merged into which directory, since when, and what stands in the way:
@@ -49,11 +48,7 @@ func (f *runtimeFlags) show(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	opts, err := r.Harmless()
-	if err != nil {
-		return err
-	}
-	found, err := merge.Status(ctx, opts)
+	found, err := activate.Status(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -89,9 +84,6 @@ func mergedRows(r activate.Request, found []hierarchy.Status) ([]mergedRow, erro
 	}
 	rows := make([]mergedRow, 0, len(found))
 	for _, h := range found {
-		if h.Real == "" {
-			continue
-		}
 		row := mergedRow{Hierarchy: h.Path, Extensions: []string{}, Reason: notMerged(h, found, candidates), Foreign: h.Foreign}
 		if h.Merged {
 			row.Extensions = append(row.Extensions, h.Extensions...)

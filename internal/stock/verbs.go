@@ -23,19 +23,12 @@ func (p *program) show(i *invocation, t table) error {
 }
 
 func (p *program) status(ctx context.Context, i *invocation, r activate.Request) error {
-	opts, err := r.Harmless()
-	if err != nil {
-		return err
-	}
-	found, err := merge.Status(ctx, opts)
+	found, err := activate.Status(ctx, r)
 	if err != nil {
 		return err
 	}
 	t := table{columns: []string{"hierarchy", "extensions", "since"}}
 	for _, h := range found {
-		if h.Real == "" {
-			continue
-		}
 		row := []cell{word(h.Path), list(nil), nothing{}}
 		if h.Merged {
 			row = []cell{word(h.Path), list(h.Extensions), stamp{h.Since}}
