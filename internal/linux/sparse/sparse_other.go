@@ -16,7 +16,7 @@ func Next(_ *os.File, from, size int64) (start, end int64, err error) { return f
 func Clone(*os.File, *os.File) error { return errors.ErrUnsupported }
 
 // Copy returns errors.ErrUnsupported.
-func Copy(*os.File, *os.File, int64, int64) error { return errors.ErrUnsupported }
+func Copy(dst, src *os.File, to, from, length int64) error { return errors.ErrUnsupported }
 
 // Flush does nothing.
 func Flush(*os.File, int64, int64) {}
