@@ -213,6 +213,13 @@ func (j *job) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	draft, err := j.begin(ctx, plan)
+	if err != nil {
+		return err
+	}
+	if draft != nil {
+		defer draft.Discard()
+	}
 	for _, w := range plan.Warnings {
 		j.env.warn(w, "")
 	}
@@ -223,10 +230,8 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.judge(found); err != nil {
 		return err
 	}
-	if !j.validate {
-		if err := j.write(ctx, plan); err != nil {
-			return err
-		}
+	if err := j.write(ctx, plan, draft); err != nil {
+		return err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(j.env.Stderr, "sextant: %s\n", n)
@@ -277,11 +282,24 @@ func (j *job) checkOutput() error {
 	return nil
 }
 
-func (j *job) write(ctx context.Context, plan *customize.Plan) error {
-	if j.flags.inPlace {
+// begin starts to copy the base, as the checks leave room for that: a new image
+// that they refuse never gets its name. It returns nil if no new image is asked
+// for.
+func (j *job) begin(ctx context.Context, plan *customize.Plan) (*customize.Draft, error) {
+	if j.validate || j.flags.inPlace {
+		return nil, nil
+	}
+	return plan.Begin(ctx, j.output)
+}
+
+func (j *job) write(ctx context.Context, plan *customize.Plan, draft *customize.Draft) error {
+	switch {
+	case j.validate:
+		return nil
+	case j.flags.inPlace:
 		return plan.WriteInPlace(ctx)
 	}
-	return plan.Write(ctx, j.output)
+	return draft.Write(ctx)
 }
 
 // sourceDate returns the time that everything new gets.

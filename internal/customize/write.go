@@ -34,39 +34,84 @@ func (b *Base) Format() string {
 // with the changes in it. It appears under its name when it is whole. A
 // directory becomes a directory, and an archive an archive.
 func (p *Plan) Write(ctx context.Context, to Output) error {
+	d, err := p.Begin(ctx, to)
+	if err != nil {
+		return err
+	}
+	defer d.Discard()
+	return d.Write(ctx)
+}
+
+// Draft is a new image without the changes and without a name. The base is
+// copied to it while the plan is checked.
+type Draft struct {
+	plan *Plan
+	to   Output
+	out  *disk.Output // nil for what is not made of a copy of the disk
+
+	stop   context.CancelFunc
+	copied chan struct{}
+	err    error // of the copy, when it is done
+}
+
+// Begin does what Write does and needs no plan that was checked. Discard must
+// follow.
+func (p *Plan) Begin(ctx context.Context, to Output) (*Draft, error) {
 	if p.Base.tree != nil {
 		if to.Format != "" {
-			return fmt.Errorf("a %s is written as a %s, not as %s: %w", p.Base.Format(), p.Base.Format(), to.Format, fault.ErrUnsupported)
+			return nil, fmt.Errorf("a %s is written as a %s, not as %s: %w", p.Base.Format(), p.Base.Format(), to.Format, fault.ErrUnsupported)
 		}
-		return p.writeTree(ctx, to.Path, false)
+		return &Draft{plan: p, to: to}, nil
 	}
 	if to.Format == "" {
 		to.Format = p.Base.file.Format
 	}
+	d := &Draft{plan: p, to: to, copied: make(chan struct{})}
 	if p.needsKernel() && to.Format != disk.Raw {
-		return p.writeStaged(ctx, to)
+		return d, nil
 	}
-	return p.writeDisk(ctx, to)
+	var err error
+	if d.out, err = p.create(to); err != nil {
+		return nil, err
+	}
+	ctx, d.stop = context.WithCancel(ctx)
+	go func() {
+		defer close(d.copied)
+		d.err = disk.Copy(ctx, d.out, p.Base.file)
+	}()
+	return d, nil
 }
 
-func (p *Plan) writeDisk(ctx context.Context, to Output) error {
-	out, err := p.create(to)
-	if err != nil {
+// Write makes the changes and gives the image its name.
+func (d *Draft) Write(ctx context.Context) error {
+	switch {
+	case d.plan.Base.tree != nil:
+		return d.plan.writeTree(ctx, d.to.Path, false)
+	case d.out == nil:
+		return d.plan.writeStaged(ctx, d.to)
+	}
+	if <-d.copied; d.err != nil {
+		return fmt.Errorf("copy: %w", d.err)
+	}
+	if err := d.plan.Apply(ctx, d.out); err != nil {
 		return err
 	}
-	defer out.Discard()
-	if err := disk.Copy(ctx, out, p.Base.file); err != nil {
-		return fmt.Errorf("copy: %w", err)
-	}
-	if err := p.Apply(ctx, out); err != nil {
-		return err
-	}
-	if p.needsKernel() {
-		if err := p.applyByKernel(ctx, out.File()); err != nil {
+	if d.plan.needsKernel() {
+		if err := d.plan.applyByKernel(ctx, d.out.File()); err != nil {
 			return err
 		}
 	}
-	return out.Commit()
+	return d.out.Commit()
+}
+
+// Discard drops a draft that was not written. It does nothing after Write.
+func (d *Draft) Discard() {
+	if d.out == nil {
+		return
+	}
+	d.stop()
+	<-d.copied
+	d.out.Discard()
 }
 
 func (p *Plan) create(to Output) (*disk.Output, error) {
