@@ -13,14 +13,23 @@ import (
 // is asked, and remembers: the clusters of a disk that was in use lie anywhere,
 // and to find where data ends can take time for every page of it.
 type holes struct {
-	f       *os.File
-	size    int64
-	regular bool      // the file can have holes
-	known   []stretch // each begins where the one before ends
+	f     *os.File
+	size  int64
+	none  bool      // to read the zeros takes less time than to look for holes
+	known []stretch // each begins where the one before ends
 }
 
 // stretch is a hole of a file, which can be empty, and the data behind it.
 type stretch struct{ hole, data, end int64 }
+
+func newHoles(f *os.File) (*holes, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	missing := info.Size() - sparse.Allocated(info)
+	return &holes{f: f, size: info.Size(), none: !info.Mode().IsRegular() || missing < info.Size()/64}, nil
+}
 
 // remembered is how many stretches are kept; what lies before them passes for
 // data, of which zeros are left out when it is read.
@@ -67,7 +76,7 @@ func (h *holes) look() error {
 // data calls yield for the parts of a segment that are no holes of the file.
 // It returns false after yield did, or after an error.
 func (h *holes) data(m span.Mapped, yield func(span.Mapped, error) bool) bool {
-	if !h.regular || m.At == span.Packed {
+	if h.none || m.At == span.Packed {
 		return yield(m, nil)
 	}
 	for at, end := m.At, min(m.At+m.Length, h.size); at < end; {

@@ -144,8 +144,8 @@ func (d *Disk) openVHD(size int64) error {
 }
 
 // Extents returns the ranges of the disk that hold data, ascending and apart:
-// neither what the container leaves out nor what is a hole of its file. It
-// stops after an error.
+// neither what the container leaves out nor what is a hole of its file, unless
+// holes are less than a 64th of the file. It stops after an error.
 func (d *Disk) Extents() iter.Seq2[span.Span, error] {
 	return func(yield func(span.Span, error) bool) {
 		for m, err := range d.extents() {
@@ -159,12 +159,11 @@ func (d *Disk) Extents() iter.Seq2[span.Span, error] {
 // extents returns Extents with their places in the file.
 func (d *Disk) extents() iter.Seq2[span.Mapped, error] {
 	return func(yield func(span.Mapped, error) bool) {
-		info, err := d.file.Stat()
+		h, err := newHoles(d.file)
 		if err != nil {
 			yield(span.Mapped{}, err)
 			return
 		}
-		h := holes{f: d.file, size: info.Size(), regular: info.Mode().IsRegular()}
 		for m, err := range d.Segments() {
 			if err != nil {
 				yield(span.Mapped{}, err)

@@ -6,7 +6,9 @@ package sparse
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +30,14 @@ func Next(f *os.File, from, size int64) (start, end int64, err error) {
 		return 0, 0, err
 	}
 	return min(start, size), min(end, size), nil
+}
+
+// Allocated returns the bytes that a file takes.
+func Allocated(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return 0
 }
 
 // Clone makes dst share all bytes of src. Where the file system cannot, the

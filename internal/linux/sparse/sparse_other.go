@@ -6,11 +6,15 @@ package sparse
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 )
 
 // Next returns all that is left of a file of size bytes.
 func Next(_ *os.File, from, size int64) (start, end int64, err error) { return from, size, nil }
+
+// Allocated returns the length of the file.
+func Allocated(info fs.FileInfo) int64 { return info.Size() }
 
 // Clone returns errors.ErrUnsupported.
 func Clone(*os.File, *os.File) error { return errors.ErrUnsupported }
