@@ -209,16 +209,14 @@ func (j *job) run(ctx context.Context) error {
 		return err
 	}
 	defer base.Close()
+	draft, err := j.begin(ctx, base)
+	if err != nil {
+		return err
+	}
+	defer draft.Discard()
 	plan, err := j.plan(ctx, base)
 	if err != nil {
 		return err
-	}
-	draft, err := j.begin(ctx, plan)
-	if err != nil {
-		return err
-	}
-	if draft != nil {
-		defer draft.Discard()
 	}
 	for _, w := range plan.Warnings {
 		j.env.warn(w, "")
@@ -282,14 +280,14 @@ func (j *job) checkOutput() error {
 	return nil
 }
 
-// begin starts to copy the base, as the checks leave room for that: a new image
-// that they refuse never gets its name. It returns nil if no new image is asked
-// for.
-func (j *job) begin(ctx context.Context, plan *customize.Plan) (*customize.Draft, error) {
+// begin starts to copy the base, as the rest leaves room for that: a new image
+// that comes to nothing never gets its name. It does nothing if no new image is
+// asked for.
+func (j *job) begin(ctx context.Context, base *customize.Base) (*customize.Draft, error) {
 	if j.validate || j.flags.inPlace {
-		return nil, nil
+		return &customize.Draft{}, nil
 	}
-	return plan.Begin(ctx, j.output)
+	return base.Begin(ctx, j.output)
 }
 
 func (j *job) write(ctx context.Context, plan *customize.Plan, draft *customize.Draft) error {
@@ -299,7 +297,7 @@ func (j *job) write(ctx context.Context, plan *customize.Plan, draft *customize.
 	case j.flags.inPlace:
 		return plan.WriteInPlace(ctx)
 	}
-	return draft.Write(ctx)
+	return draft.Write(ctx, plan)
 }
 
 // sourceDate returns the time that everything new gets.

@@ -145,7 +145,7 @@ func (p *Plan) writeStaged(ctx context.Context, to Output) error {
 		return err
 	}
 	defer from.Close()
-	out, err := p.create(to)
+	out, err := p.Base.create(to)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"sextant/internal/disk"
 	"sextant/internal/fault"
@@ -34,70 +35,78 @@ func (b *Base) Format() string {
 // with the changes in it. It appears under its name when it is whole. A
 // directory becomes a directory, and an archive an archive.
 func (p *Plan) Write(ctx context.Context, to Output) error {
-	d, err := p.Begin(ctx, to)
+	d, err := p.Base.Begin(ctx, to)
 	if err != nil {
 		return err
 	}
 	defer d.Discard()
-	return d.Write(ctx)
+	return d.Write(ctx, p)
 }
 
-// Draft is a new image without the changes and without a name. The base is
-// copied to it while the plan is checked.
+// Draft is a new image without changes and without a name. The base is copied
+// to it while the changes are decided and checked.
 type Draft struct {
-	plan *Plan
+	base *Base
 	to   Output
-	out  *disk.Output // nil for what is not made of a copy of the disk
+	out  *disk.Output // nil while it is not known that a copy of the disk is wanted
 
 	stop   context.CancelFunc
 	copied chan struct{}
 	err    error // of the copy, when it is done
 }
 
-// Begin does what Write does and needs no plan that was checked. Discard must
-// follow.
-func (p *Plan) Begin(ctx context.Context, to Output) (*Draft, error) {
-	if p.Base.tree != nil {
+// Begin begins a new image of the base, which must stay open until Discard.
+func (b *Base) Begin(ctx context.Context, to Output) (*Draft, error) {
+	d := &Draft{base: b, to: to}
+	if b.tree != nil {
 		if to.Format != "" {
-			return nil, fmt.Errorf("a %s is written as a %s, not as %s: %w", p.Base.Format(), p.Base.Format(), to.Format, fault.ErrUnsupported)
+			return nil, fmt.Errorf("a %s is written as a %s, not as %s: %w", b.Format(), b.Format(), to.Format, fault.ErrUnsupported)
 		}
-		return &Draft{plan: p, to: to}, nil
-	}
-	if to.Format == "" {
-		to.Format = p.Base.file.Format
-	}
-	d := &Draft{plan: p, to: to, copied: make(chan struct{})}
-	if p.needsKernel() && to.Format != disk.Raw {
 		return d, nil
 	}
-	var err error
-	if d.out, err = p.create(to); err != nil {
-		return nil, err
+	if to.Format == "" {
+		d.to.Format = b.file.Format
 	}
-	ctx, d.stop = context.WithCancel(ctx)
-	go func() {
-		defer close(d.copied)
-		d.err = disk.Copy(ctx, d.out, p.Base.file)
-	}()
-	return d, nil
+	if d.to.Format != disk.Raw && slices.ContainsFunc(b.Mounts, func(m Mount) bool { return m.Kernel }) {
+		return d, nil
+	}
+	return d, d.copy(ctx)
 }
 
-// Write makes the changes and gives the image its name.
-func (d *Draft) Write(ctx context.Context) error {
+// copy starts to copy the base.
+func (d *Draft) copy(ctx context.Context) (err error) {
+	if d.out, err = d.base.create(d.to); err != nil {
+		return err
+	}
+	ctx, d.stop = context.WithCancel(ctx)
+	d.copied = make(chan struct{})
+	go func() {
+		defer close(d.copied)
+		d.err = disk.Copy(ctx, d.out, d.base.file)
+	}()
+	return nil
+}
+
+// Write makes the changes of a plan for the base and gives the image its name.
+func (d *Draft) Write(ctx context.Context, p *Plan) error {
 	switch {
-	case d.plan.Base.tree != nil:
-		return d.plan.writeTree(ctx, d.to.Path, false)
+	case d.base.tree != nil:
+		return p.writeTree(ctx, d.to.Path, false)
+	case d.to.Format != disk.Raw && p.needsKernel():
+		return p.writeStaged(ctx, d.to)
 	case d.out == nil:
-		return d.plan.writeStaged(ctx, d.to)
+		if err := d.copy(ctx); err != nil {
+			return err
+		}
 	}
 	if <-d.copied; d.err != nil {
 		return fmt.Errorf("copy: %w", d.err)
 	}
-	if err := d.plan.Apply(ctx, d.out); err != nil {
+	if err := p.Apply(ctx, d.out); err != nil {
 		return err
 	}
-	if d.plan.needsKernel() {
-		if err := d.plan.applyByKernel(ctx, d.out.File()); err != nil {
+	if p.needsKernel() {
+		if err := p.applyByKernel(ctx, d.out.File()); err != nil {
 			return err
 		}
 	}
@@ -114,8 +123,8 @@ func (d *Draft) Discard() {
 	d.out.Discard()
 }
 
-func (p *Plan) create(to Output) (*disk.Output, error) {
-	return disk.Create(to.Path, to.Format, p.Base.Size, disk.Options{Time: p.Base.now, SectorSize: p.Base.SectorSize})
+func (b *Base) create(to Output) (*disk.Output, error) {
+	return disk.Create(to.Path, to.Format, b.Size, disk.Options{Time: b.now, SectorSize: b.SectorSize})
 }
 
 // logName is the file beside a base in which changes in place wait.

@@ -103,7 +103,7 @@ func TestDraft(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, format := range disk.Formats() {
-		draft, err := plan.Begin(t.Context(), customize.Output{Path: out, Format: format})
+		draft, err := b.Begin(t.Context(), customize.Output{Path: out, Format: format})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestDraft(t *testing.T) {
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if _, err := plan.Begin(t.Context(), customize.Output{Path: filepath.Join(dir, "no/out")}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := b.Begin(t.Context(), customize.Output{Path: filepath.Join(dir, "no/out")}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Begin where there is no directory = %v", err)
 	}
 }
