@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -86,7 +87,7 @@ func (env Env) inJournal() bool {
 // Main runs the command that args name, without the program's own name, and
 // returns the exit status.
 func Main(ctx context.Context, env Env, args []string) int {
-	root := newRoot(env)
+	root := newRoot(env, args)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -101,13 +102,14 @@ func Main(ctx context.Context, env Env, args []string) int {
 	return failed.status
 }
 
-func newRoot(env Env) *cobra.Command {
+func newRoot(env Env, args []string) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sextant",
-		Short:         "Build, sign, check and merge systemd system extensions",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Use:                        "sextant",
+		Short:                      "Build, sign, check and merge systemd system extensions",
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       known,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -116,11 +118,49 @@ func newRoot(env Env) *cobra.Command {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newGenkey(env), newBuild(env), newSign(env), newVerify(env),
-		newInspect(env), newLs(env), newCat(env), newExtract(env), newMtree(env), newDiff(env),
-		newCustomize(env), newInstall(env),
-		newMerge(env), newUnmerge(env), newRefresh(env), newStatus(env), newList(env), newVersion(env))
+	for _, v := range named(verbs(), args) {
+		root.AddCommand(v.command(env))
+	}
 	return root
+}
+
+// known is the error for a verb that is none, with the next best.
+func known(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q", args[0])
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		return &advised{err, "did you mean " + strings.Join(near, " or ") + "?"}
+	}
+	return &advised{err, "sextant --help lists the commands"}
+}
+
+// verb is a command by its name.
+type verb struct {
+	name    string
+	command func(Env) *cobra.Command
+}
+
+func verbs() []verb {
+	return []verb{
+		{"genkey", newGenkey}, {"build", newBuild}, {"sign", newSign}, {"verify", newVerify},
+		{"inspect", newInspect}, {"ls", newLs}, {"cat", newCat}, {"extract", newExtract}, {"mtree", newMtree}, {"diff", newDiff},
+		{"customize", newCustomize}, {"install", newInstall},
+		{"merge", newMerge}, {"unmerge", newUnmerge}, {"refresh", newRefresh}, {"status", newStatus}, {"list", newList},
+		{"version", newVersion},
+	}
+}
+
+// named returns the verb that args begin with, or all where they begin with
+// something else. To put together the flags of all takes longer than many a verb.
+func named(all []verb, args []string) []verb {
+	for i, v := range all {
+		if len(args) > 0 && args[0] == v.name {
+			return all[i : i+1]
+		}
+	}
+	return all
 }
 
 // failure is an error on its way out: what could not be done to what, why, and

@@ -113,7 +113,7 @@ func (f *runtimeFlags) installed(ctx context.Context, env Env, r activate.Reques
 
 // decide plans a merge of everything.
 func decide(ctx context.Context, r activate.Request) (*merge.Report, error) {
-	if !activate.Privileged() {
+	if !merge.Allowed() {
 		return nil, errNotRoot
 	}
 	// What is merged already is decided again, or all would be skipped.

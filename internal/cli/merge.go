@@ -98,7 +98,7 @@ func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do func(co
 		fmt.Fprintf(env.Stderr, "%s=0 on the kernel's command line: nothing is done\n", option)
 		return nil
 	}
-	if !activate.Privileged() {
+	if !merge.Allowed() {
 		return cannot(errNotRoot, "%s", name)
 	}
 	if f.dryRun {

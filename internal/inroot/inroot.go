@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // maxLinks is how many symbolic links one path may lead through (CHASE_MAX).
@@ -31,6 +32,9 @@ func Join(root, path string) string {
 // returns the path there, without links: Join makes it one of this host. The
 // error of something that does not exist is fs.ErrNotExist.
 func Resolve(root, path string) (string, error) {
+	if absent(root, path) {
+		return "", &os.PathError{Op: "resolve", Path: Join(root, path), Err: syscall.ENOENT}
+	}
 	at, _, err := follow(root, path)
 	if err != nil {
 		return "", &os.PathError{Op: "resolve", Path: Join(root, path), Err: err}
@@ -57,6 +61,17 @@ func ReadFile(root, path string) ([]byte, error) {
 		return nil, err
 	}
 	return os.ReadFile(Join(root, at))
+}
+
+// absent reports that nothing is at path, without following it step by step:
+// most files that settings may lie in are not there. Only where the root is that
+// of this process do links lead where the kernel says.
+func absent(root, path string) bool {
+	if root != "" && root != "/" {
+		return false
+	}
+	_, err := os.Lstat("/" + path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func follow(root, path string) (at, rest string, err error) {

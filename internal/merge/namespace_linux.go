@@ -9,24 +9,30 @@ import (
 // namespace is a thread with a mount namespace of its own. What is mounted there
 // nobody else sees, and it is gone with the thread, however that ends.
 type namespace struct {
-	work chan func()
+	work chan task
 }
 
-// enter makes a namespace.
-func (k kernel) enter() (*namespace, error) {
-	n := &namespace{work: make(chan func())}
-	ready := make(chan error)
+// task is what a namespace is to do, and where the outcome is waited for.
+type task struct {
+	do      func() error
+	outcome chan<- error
+}
+
+// enter makes a namespace while the caller goes on. When that does not work, do
+// says so.
+func (k kernel) enter() *namespace {
+	n := &namespace{work: make(chan task)}
 	go onOtherThread(func() {
 		err := k.newNamespace()
-		ready <- err
-		if err != nil {
-			return
-		}
-		for f := range n.work {
-			f()
+		for t := range n.work {
+			if err != nil {
+				t.outcome <- err
+				continue
+			}
+			t.outcome <- t.do()
 		}
 	})
-	return n, <-ready
+	return n
 }
 
 // leave ends the namespace.
@@ -34,9 +40,9 @@ func (n *namespace) leave() { close(n.work) }
 
 // do runs f inside.
 func (n *namespace) do(f func() error) error {
-	result := make(chan error)
-	n.work <- func() { result <- f() }
-	return <-result
+	outcome := make(chan error)
+	n.work <- task{f, outcome}
+	return <-outcome
 }
 
 // onOtherThread runs f on a thread that ends with it. The first thread of the

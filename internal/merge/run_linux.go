@@ -50,16 +50,20 @@ func newRun(ctx context.Context, opts Options) *run {
 // now is what the merge is dated with.
 func (r *run) now() time.Time { return time.Now() }
 
+// Allowed reports whether this process may merge.
+func Allowed() bool { return mount.Allowed() }
+
 // Plan returns what Refresh would do, without doing it: everything is mounted
 // and checked where nobody sees it.
 func Plan(ctx context.Context, opts Options) (*Report, error) {
 	r := newRun(ctx, opts)
 	r.dry = true
 	return r.report, r.locked(func() error {
+		r.space = r.k.enter()
+		defer r.space.leave()
 		if err := r.prepare(); err != nil {
 			return err
 		}
-		defer r.space.leave()
 		if err := r.survey(); err != nil || r.report.Outcome != Done {
 			return err
 		}
@@ -161,6 +165,8 @@ func Status(ctx context.Context, opts Options) ([]hierarchy.Status, error) {
 
 // replace makes the new overlays and puts them in place of the old ones.
 func (r *run) replace() (err error) {
+	r.space = r.k.enter()
+	defer r.space.leave()
 	if err := r.covered(); err != nil {
 		r.notice(Warning, err.Error())
 		r.report.Foreign = nil // it will be listed among the others
@@ -168,7 +174,6 @@ func (r *run) replace() (err error) {
 	if err := r.prepare(); err != nil {
 		return err
 	}
-	defer r.space.leave()
 	if err := r.survey(); err != nil {
 		return err
 	}
@@ -188,7 +193,7 @@ func (r *run) replace() (err error) {
 	return nil
 }
 
-// prepare reads what must be read before there is a namespace, and makes that.
+// prepare reads what must be read outside of the namespace.
 func (r *run) prepare() (err error) {
 	if r.sites == nil {
 		if err := r.look(); err != nil {
@@ -213,8 +218,7 @@ func (r *run) prepare() (err error) {
 			r.candidates[i].Fault = err // it vanished, or cannot be read
 		}
 	}
-	r.space, err = r.k.enter()
-	return err
+	return nil
 }
 
 // listCandidates lists what is installed, in the order of names.

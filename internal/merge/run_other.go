@@ -11,6 +11,9 @@ import (
 
 var errLinux = errors.New("merging works on Linux only")
 
+// Allowed is false outside Linux.
+func Allowed() bool { return false }
+
 // Plan is an error outside Linux.
 func Plan(context.Context, Options) (*Report, error) { return nil, errLinux }
 

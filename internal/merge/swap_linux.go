@@ -41,23 +41,29 @@ func (r *run) swapAll() (err error) {
 // When the kernel does not take a layer it starts again without it.
 func (r *run) buildAll() error {
 	for {
-		again := false
-		for _, s := range r.sites {
-			if s.classic = r.sharesUpper(s); s.classic || again {
-				continue
-			}
-			err := r.build(s)
-			if again = errors.Is(err, errBlamed); err != nil && !again {
-				return fmt.Errorf("overlay for %s: %w", s.path, err)
-			}
-		}
-		if !again {
-			return nil
+		err := r.space.do(r.buildEach)
+		if !errors.Is(err, errBlamed) {
+			return err
 		}
 		if err := r.startAgain(); err != nil {
 			return err
 		}
 	}
+}
+
+func (r *run) buildEach() error {
+	for _, s := range r.sites {
+		s.classic = r.sharesUpper(s)
+	}
+	for _, s := range r.sites {
+		if s.classic || !r.wanted(s) {
+			continue
+		}
+		if err := r.buildOverlay(s); err != nil {
+			return fmt.Errorf("overlay for %s: %w", s.path, err)
+		}
+	}
+	return nil
 }
 
 // undoAll takes back what was done, the last first.

@@ -10,7 +10,7 @@ import (
 	"reflect"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v3"
 )
 
 const (

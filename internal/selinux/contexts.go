@@ -169,7 +169,7 @@ func (c *Contexts) pattern(p string, mode tree.Mode) (*rule, error) {
 	var best *rule
 	subject := bytewise(p)
 	for dir := p; dir != ""; {
-		dir = dir[:strings.LastIndexByte(dir, '/')]
+		dir = dir[:max(0, strings.LastIndexByte(dir, '/'))] // a substitute may have no slash at all
 		list := c.patterns[dir]
 		for i := len(list) - 1; i >= 0; i-- {
 			r := list[i]

@@ -99,7 +99,7 @@ func (p *program) unmerge(ctx context.Context, _ *invocation, r activate.Request
 type change func(context.Context, activate.Request) (*merge.Report, error)
 
 func (p *program) change(ctx context.Context, r activate.Request, do change) error {
-	if !activate.Privileged() {
+	if !merge.Allowed() {
 		return errPrivileges
 	}
 	_, err := p.perform(ctx, r, do)

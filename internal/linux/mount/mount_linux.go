@@ -249,6 +249,15 @@ func BeneathWorks() bool {
 // Device splits a device number of stat(2).
 func Device(dev uint64) (major, minor uint32) { return unix.Major(dev), unix.Minor(dev) }
 
+// Allowed reports whether the calling thread may mount: it has CAP_SYS_ADMIN
+// (capabilities(7)).
+func Allowed() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData // version 3 has 64 bits in two halves
+	err := unix.Capget(&header, &sets[0])
+	return err == nil && sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+}
+
 // FirstThread reports whether the calling thread is the first of the process.
 func FirstThread() bool { return unix.Gettid() == unix.Getpid() }
 

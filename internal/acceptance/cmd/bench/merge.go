@@ -26,7 +26,7 @@ head -c 100000 /dev/urandom >"$1/merge/file"
 for name in $(seq -f e%02g 0 99); do
 	"$1/sextant" build --image-id="$name" --output="$name" --output-directory="$1/merge/raw" "$1/merge/config" >"$1/log"
 done
-cp "$1/sextant" "$1/merge/systemd-sysext"
+ln -s "$(readlink "$1/sextant")" "$1/merge/systemd-sysext"
 `
 	if out, err := exec.CommandContext(ctx, "sh", "-c", script, "sh", b.dir).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("prepare: %w\n%s", err, out)
