@@ -5,6 +5,7 @@ package disk_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -92,6 +93,44 @@ func TestScattered(t *testing.T) {
 		if found != clusters {
 			t.Errorf("%d extents, want %d", found, clusters)
 		}
+	}
+}
+
+// TestSmallHoles copies a disk from a file with holes smaller than a page, and
+// from one with none: the copies are the same.
+func TestSmallHoles(t *testing.T) {
+	testenv.Require(t, "mke2fs", "cp", "cmp")
+	scratch := t.TempDir()
+	image := filepath.Join(scratch, "ext2")
+	virtual.Run(t, "truncate", "-s", "16M", image)
+	virtual.Run(t, "mke2fs", "-q", "-t", "ext2", "-b", "1024", image)
+	err := imagetest.MountWritable(t, image, "ext2", func(dir string) error {
+		sparse, full := filepath.Join(dir, "sparse"), filepath.Join(scratch, "full")
+		f, err := os.Create(sparse)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := f.Truncate(4 << 20); err != nil {
+			return err
+		}
+		for i, at := range []int64{0, 3, 4, 7, 9, 11, 15, 1022, 1024, 4095} {
+			if _, err := f.WriteAt(virtual.Noise(1024, byte(i)), at<<10); err != nil {
+				return err
+			}
+		}
+		virtual.Run(t, "cp", "--sparse=never", sparse, full)
+		for _, format := range disk.Formats() {
+			a, b := filepath.Join(scratch, "a"), filepath.Join(scratch, "b")
+			if err := errors.Join(copyFile(sparse, a, format), copyFile(full, b, format)); err != nil {
+				return err
+			}
+			sameFile(t, a, b)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

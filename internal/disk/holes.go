@@ -73,23 +73,34 @@ func (h *holes) look() error {
 	return nil
 }
 
-// data calls yield for the parts of a segment that are no holes of the file.
-// It returns false after yield did, or after an error.
+// data calls yield for the parts of a segment that are no holes of the file, in
+// whole blocks of the disk, so that a file system with smaller ones gives the
+// same copy. It returns false after yield did, or after an error.
 func (h *holes) data(m span.Mapped, yield func(span.Mapped, error) bool) bool {
 	if h.none || m.At == span.Packed {
 		return yield(m, nil)
 	}
+	shift := m.Offset - m.At
+	part := span.Span{Offset: m.Offset}
 	for at, end := m.At, min(m.At+m.Length, h.size); at < end; {
 		s, err := h.at(at)
 		if err != nil {
 			yield(span.Mapped{}, err)
 			return false
 		}
-		from, to := max(at, s.data), min(end, s.end)
-		if from < to && !yield(span.Mapped{Span: span.Between(m.Offset+from-m.At, m.Offset+to-m.At), At: from}, nil) {
-			return false
-		}
+		from, to := max(at, s.data)+shift, min(end, s.end)+shift
 		at = s.end
+		if from >= to {
+			continue
+		}
+		first, last := max(part.Offset, from/block*block), min(span.AlignUp(to, block), m.End())
+		if first > part.End() {
+			if part.Length > 0 && !yield(m.Part(part), nil) {
+				return false
+			}
+			part.Offset = first
+		}
+		part.Length = last - part.Offset
 	}
-	return true
+	return part.Length == 0 || yield(m.Part(part), nil)
 }
