@@ -14,7 +14,7 @@ import (
 
 // sextant runs the program in dir and returns what it printed. It ends the
 // test where the exit status is not 0.
-func sextant(t *testing.T, dir string, args ...string) string {
+func sextant(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	out, errs, status := run(t, dir, args...)
 	if status != 0 {
@@ -24,7 +24,7 @@ func sextant(t *testing.T, dir string, args ...string) string {
 }
 
 // run runs the program in dir.
-func run(t *testing.T, dir string, args ...string) (stdout, stderr string, status int) {
+func run(t testing.TB, dir string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	env := cli.Env{
@@ -37,7 +37,7 @@ func run(t *testing.T, dir string, args ...string) (stdout, stderr string, statu
 
 // example copies the example of the seed document into a new directory and
 // makes its keys.
-func example(t *testing.T) string {
+func example(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "examples", "custom-tools"))); err != nil {

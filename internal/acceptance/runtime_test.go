@@ -94,6 +94,37 @@ for program in systemd-sysext sextant systemd-sysext sextant; do
 done
 `
 
+// byKernel has the kernel itself vouch for the signature, by a certificate in the
+// keyring that dm-verity has from Linux 7.0 on. Once it is sealed it counts.
+const byKernel = `
+openssl x509 -in /etc/verity.d/verity_cert.crt -outform DER -out /run/certificate
+rm /etc/verity.d/verity_cert.crt
+mv /root/bad/wrong.raw /var/lib/extensions/
+say "without any certificate" sh -c "sextant merge --require-signed; echo status \$?"
+python3 - <<EOF
+import ctypes, os, re
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*args):
+    if libc.syscall(*args) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+add_key, keyctl, restrict = 248, 250, 29
+ring = int(re.search(r"^([0-9a-f]+) .* \.dm-verity: ", open("/proc/keys").read(), re.M)[1], 16)
+certificate = open("/run/certificate", "rb").read()
+call(add_key, b"asymmetric", b"ours", certificate, ctypes.c_size_t(len(certificate)), ring)
+call(keyctl, restrict, ring, None, None)
+EOF
+say "by the kernel" sh -c "SYSTEMD_ALLOW_USERSPACE_VERITY=0 sextant merge --require-signed; echo status \$?"
+say "by the kernel, tool" custom-tool
+say "by the kernel, table" dmsetup table --target verity
+sextant unmerge
+settle
+mv /var/lib/extensions/wrong.raw /root/bad/
+say "by the kernel, theirs" sh -c "systemd-sysext merge --image-policy=root=signed+absent; echo status \$?"
+say "by the kernel, theirs, table" dmsetup table --target verity
+say "by the kernel, ours skips theirs" sh -c "sextant refresh --require-signed; echo status \$?"
+systemd-sysext unmerge
+`
+
 // TestStrictAtBoot boots with this program in systemd-sysext.service and a rule
 // that only signed images count: the good one is merged, and the wrong
 // certificate, the tampered, the unsigned image and the directory are refused.
@@ -118,10 +149,18 @@ func TestStrictAtBoot(t *testing.T) {
 			copyUnit(t, vm, dir)
 			copyBad(t, vm, dir)
 
-			r := vm.MustRun(bootedStrict + handedOver + overVarlink + inTurn)
+			script := bootedStrict + handedOver + overVarlink + inTurn
+			if release == rootfs.Sid() {
+				vm.KernelArgs("dm_verity.keyring_unsealed=1")
+				script += byKernel
+			}
+			r := vm.MustRun(script)
 			checkStrict(t, r, root)
 			checkTurns(t, r)
 			checkVarlink(t, r)
+			if release == rootfs.Sid() {
+				checkByKernel(t, r)
+			}
 			for line := range strings.Lines(r.Stdout) {
 				if strings.HasPrefix(line, "time of ") {
 					t.Log(strings.TrimSpace(line))
@@ -227,6 +266,23 @@ func checkVarlink(t *testing.T, r *vmtest.Result) {
 		flat := strings.NewReplacer(" ", "")
 		line := lineOf(r.Stdout, who)
 		if !strings.Contains(strings.ToLower(flat.Replace(line)), strings.ToLower(flat.Replace(want))) {
+			t.Errorf("%s: %q, want %q", who, line, want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s\n%s", r.Stdout, r.Stderr)
+	}
+}
+
+// checkByKernel looks at what was merged without any certificate in verity.d.
+func checkByKernel(t *testing.T, r *vmtest.Result) {
+	t.Helper()
+	for who, want := range map[string]string{
+		"without any certificate": "status 1", "by the kernel": "status 3", "by the kernel, tool": "hello from custom-tools",
+		"by the kernel, table": "root_hash_sig_key_desc", "by the kernel, theirs": "status 0", "by the kernel, theirs, table": "root_hash_sig_key_desc",
+		"by the kernel, ours skips theirs": "nothing changed",
+	} {
+		if line := lineOf(r.Stdout, who); !strings.Contains(line, want) {
 			t.Errorf("%s: %q, want %q", who, line, want)
 		}
 	}

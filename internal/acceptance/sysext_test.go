@@ -15,7 +15,7 @@ import (
 )
 
 // released builds the program as it is released and returns its path.
-func released(t *testing.T) string {
+func released(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sextant")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "sextant/cmd/sextant")

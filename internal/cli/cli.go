@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sextant/internal/journal"
 	"sextant/internal/keys"
@@ -96,10 +97,20 @@ func Main(ctx context.Context, env Env, args []string) int {
 	var failed *failure
 	if !errors.As(err, &failed) {
 		// What is not ours comes from the reading of the command line.
-		failed = usage(err)
+		failed = usage(plainly(err))
 	}
 	failed.print(env.Stderr)
 	return failed.status
+}
+
+// plainly says of a switch that was given a value, as systemd's --json= takes one,
+// that it has none.
+func plainly(err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool" {
+		return fmt.Errorf("--%s takes no value, and %q was given", invalid.GetFlag().Name, invalid.GetValue())
+	}
+	return err
 }
 
 func newRoot(env Env, args []string) *cobra.Command {

@@ -13,7 +13,8 @@ import (
 )
 
 // Foreigners returns the mounts of others that meet the hierarchy at real:
-// overlays at it and above it, and whatever is mounted over our overlay or below.
+// what others put at it, overlays above it, and whatever is mounted over our
+// overlay or below.
 // Hides and HiddenBy are for the caller to fill in.
 func Foreigners(real string, class extension.Class, table []mount.Mount) (list []Foreign, err error) {
 	for i, m := range table {
@@ -55,10 +56,28 @@ func at(real string, class extension.Class, table []mount.Mount, i int) Place {
 			return Covers
 		}
 	}
-	if table[i].Type == "overlay" {
-		return Beneath
+	if ofTheHost(table, i) {
+		return ""
 	}
-	return ""
+	return Beneath
+}
+
+// ofTheHost reports whether a mount at a hierarchy is what a system has there for
+// itself: all of the file system of a block device, or a subvolume, and no other
+// mount beneath; or the directory itself, mounted again to be read-only, as systemd
+// does in an initrd.
+func ofTheHost(table []mount.Mount, i int) bool {
+	m := table[i]
+	for _, below := range table[:i] {
+		switch {
+		case below.ID != m.Parent:
+		case below.Point == m.Point:
+			return false
+		case below.Dev == m.Dev && m.Root == path.Join(below.Root, strings.TrimPrefix(m.Point, below.Point)):
+			return true
+		}
+	}
+	return m.Type == "btrfs" || m.Type == "zfs" || m.Root == "/" && strings.HasPrefix(m.Source, "/dev/")
 }
 
 // isOurs reports whether a mount may be an overlay of the class. What is in its

@@ -106,3 +106,31 @@ func TestForeigners(t *testing.T) {
 		t.Errorf("Foreigners (-want +got): %v\n%s", err, d)
 	}
 }
+
+// TestMountsAtHierarchy tells what others put there from what a host has there.
+func TestMountsAtHierarchy(t *testing.T) {
+	whole := mount.Mount{ID: 1, Point: "/opt", Root: "/", Type: "ext4", Source: "/dev/vda2"}
+	bound, subvolume, tmpfs, over := whole, whole, whole, whole
+	bound.Root = "/data/opt"
+	subvolume.Type, subvolume.Root = "btrfs", "/@opt"
+	tmpfs.Type, tmpfs.Source = "tmpfs", "tmpfs"
+	over.ID, over.Parent = 2, 1
+	root := mount.Mount{ID: 1, Point: "/", Root: "/@", Dev: "0:2", Type: "rootfs", Source: "rootfs"}
+	again := mount.Mount{ID: 2, Parent: 1, Point: "/opt", Root: "/@/opt", Dev: "0:2", Type: "rootfs", Source: "rootfs"}
+	other := again
+	other.Root = "/@/elsewhere"
+	for name, c := range map[string]struct {
+		table []mount.Mount
+		want  int
+	}{
+		"file system": {[]mount.Mount{whole}, 0}, "subvolume": {[]mount.Mount{subvolume}, 0},
+		"directory from elsewhere": {[]mount.Mount{bound}, 1}, "tmpfs": {[]mount.Mount{tmpfs}, 1},
+		"itself": {[]mount.Mount{root, again}, 0}, "another directory": {[]mount.Mount{root, other}, 1},
+		"file system on another": {[]mount.Mount{whole, over}, 1},
+	} {
+		got, err := hierarchy.Foreigners("/opt", extension.Sysext, c.table)
+		if err != nil || len(got) != c.want || c.want == 1 && got[0].Place != hierarchy.Beneath {
+			t.Errorf("%s: Foreigners = %+v, %v, want %d", name, got, err, c.want)
+		}
+	}
+}

@@ -50,7 +50,7 @@ var layers = []layer{
 	{"internal/hierarchy", []string{"internal/extension", "internal/fault", "internal/inroot", "internal/linux/mount"}, "looks, changes nothing"},
 	{"internal/merge", []string{
 		"internal/discover", "internal/hierarchy", "internal/image", "internal/signature", "internal/format/verity", "internal/extension",
-		"internal/policy", "internal/dps", "internal/version", "internal/verdict", "internal/inroot", "internal/fault", "internal/linux/",
+		"internal/policy", "internal/dps", "internal/version", "internal/verdict", "internal/inroot", "internal/selinux", "internal/tree", "internal/fault", "internal/linux/",
 	}, "does what it decided, prints nothing"},
 	{"internal/extract", []string{"internal/tree", "internal/linux/inode"}, "writes trees, knows no image"},
 	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},

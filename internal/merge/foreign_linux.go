@@ -198,6 +198,8 @@ func advice(f hierarchy.Foreign, mode Submounts) string {
 	switch {
 	case f.Place == hierarchy.Covers:
 		return "unmount it: the extensions below it can neither be seen nor unmerged"
+	case f.Place == hierarchy.Beneath && f.Type != "overlay":
+		return "it is the lowest layer of the merge, and nothing can be written to it until the extensions are unmerged"
 	case f.Place == hierarchy.Beneath:
 		return "it is the lowest layer of the merge; what is written to its upper directory meanwhile may not show"
 	case f.Place == hierarchy.Above:
@@ -217,8 +219,11 @@ func (r *run) sayForeign(f hierarchy.Foreign) {
 		return
 	}
 	level := Notice
-	if f.Place == hierarchy.Above {
+	switch {
+	case f.Place == hierarchy.Above:
 		level = Debug // it matters only where the kernel refuses, and is named then
+	case f.Place == hierarchy.Beneath && f.Type != "overlay":
+		level = Debug // it hides nothing, and nothing hides it
 	}
 	text := fmt.Sprintf("%s is mounted at %s (%s)", f.Type, f.Path, f.Place)
 	if len(f.Hides) > 0 {

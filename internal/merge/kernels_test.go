@@ -51,6 +51,26 @@ func TestOnKernels(t *testing.T) {
 	}
 }
 
+// TestGapOnKernels has the thousand refreshes of the long run in machines that do
+// nothing else.
+func TestGapOnKernels(t *testing.T) {
+	testenv.RequireRoot(t)
+	if !long() {
+		t.Skip("LEFT OUT: SEXTANT_TEST_LONG is not set")
+	}
+	for _, release := range []rootfs.Release{rootfs.Trixie(), rootfs.Sid()} {
+		t.Run(release.String(), func(t *testing.T) {
+			t.Parallel()
+			vm := vmtest.New(t, release)
+			vm.Modules("erofs", "overlay", "loop")
+			vm.WriteFile("/images/tests", []byte("^TestNoGap$"), 0o644)
+			vm.WriteFile("/images/refreshes", []byte("1000"), 0o644)
+			vm.Timeout = gotime.Hour
+			t.Log(vm.RunTest("TestThoseInGuest").Stdout)
+		})
+	}
+}
+
 // TestThoseInGuest runs the tests that the host asks for, each in its world.
 func TestThoseInGuest(t *testing.T) {
 	vmtest.SkipOnHost(t)

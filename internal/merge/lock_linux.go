@@ -24,7 +24,7 @@ func (r *run) locked(f func() error) error {
 	defer dir.Close()
 	err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		r.opts.log(Info, "Another merge is running, waiting for it.")
+		r.opts.log(Warning, "Another merge is running, waiting for it.")
 		err = r.wait(dir)
 	}
 	if err != nil {

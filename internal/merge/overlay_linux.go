@@ -173,7 +173,8 @@ func (r *run) buildOverlay(s *site) error {
 }
 
 // prepareTop gives the top layer the mode of the host's directory: the merged
-// one takes it from there.
+// one takes it from there. Its label it gets from the policy, but for a directory
+// that was there for changes before, as systemd has it.
 func (r *run) prepareTop(s *site, meta string) error {
 	top := meta
 	if s.upper.dir != "" {
@@ -182,7 +183,10 @@ func (r *run) prepareTop(s *site, meta string) error {
 	if err := r.k.chmod(top, s.mode); err != nil {
 		return err
 	}
-	return r.label(top, s.real)
+	if top != meta && r.opts.mutable() == MutableAuto {
+		return nil
+	}
+	return r.label(s, top, "")
 }
 
 // writeDotDir writes all but what is known only of a mounted overlay.
@@ -210,7 +214,7 @@ func (r *run) writeDotDir(s *site, dot, backing string) error {
 			return err
 		}
 	}
-	return r.labelAll(dot, s.real)
+	return r.labelDot(s, dot)
 }
 
 // sealDotDir adds the device number of the overlay, which makes it ours, and the
@@ -224,7 +228,7 @@ func (r *run) sealDotDir(s *site, dot, overlay, meta string) error {
 	if err := r.k.write(path, dev+"\n"); err != nil {
 		return err
 	}
-	if err := r.label(path, s.real); err != nil {
+	if err := r.label(s, path, filepath.Join(hierarchy.DotDir(r.opts.Class), hierarchy.DevFile)); err != nil {
 		return err
 	}
 	now := r.now()

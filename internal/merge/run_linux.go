@@ -9,12 +9,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sextant/internal/discover"
 	"sextant/internal/extension"
 	"sextant/internal/hierarchy"
 	"sextant/internal/linux/mount"
+	"sextant/internal/selinux"
 	"sextant/internal/version"
 )
 
@@ -39,12 +41,17 @@ type run struct {
 	space   *namespace
 	lock    *os.File            // the host's own workspace
 	anchors []*x509.Certificate // of verity.d, when they are needed
-	selinux bool
-	dry     bool // nothing outside of the namespace may change
+	dry     bool                // nothing outside of the namespace may change
+
+	selinux  bool
+	contexts func() (*selinux.Contexts, error) // of the running system's policy, read when they are needed
 }
 
 func newRun(ctx context.Context, opts Options) *run {
-	return &run{ctx: ctx, opts: opts, k: kernel{before: opts.before}, report: &Report{Outcome: Done}, selinux: selinuxOn()}
+	return &run{
+		ctx: ctx, opts: opts, k: kernel{before: opts.before}, report: &Report{Outcome: Done},
+		selinux: selinuxOn(), contexts: sync.OnceValues(loadContexts),
+	}
 }
 
 // now is what the merge is dated with.

@@ -5,11 +5,13 @@ package merge_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"sextant/internal/hierarchy"
 	"sextant/internal/merge"
 	"sextant/internal/vmtest/rootfs"
 )
@@ -141,6 +143,72 @@ func TestCovered(t *testing.T) {
 	r, err = merge.Unmerge(t.Context(), opts)
 	must(t, r, err)
 	want(t, "/opt/a", "<none>")
+}
+
+// TestTmpfsAtHierarchy names what others have at a hierarchy, before, during and
+// after a merge over it.
+func TestTmpfsAtHierarchy(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"opt/a": "a"})
+	mountTmpfs(t, "/opt", "theirs")
+	opts := options(t)
+	named := func(what string, list []hierarchy.Foreign) {
+		t.Helper()
+		if len(list) != 1 || list[0].Place != hierarchy.Beneath || list[0].Path != "/opt" || list[0].Type != "tmpfs" || list[0].Advice == "" {
+			t.Errorf("%s: foreign mounts %+v, want the tmpfs", what, list)
+		}
+	}
+	status := func(what string) {
+		t.Helper()
+		list, err := merge.Status(t.Context(), opts)
+		if err != nil || len(list) != 2 {
+			t.Fatal(list, err)
+		}
+		named(what, slices.Concat(list[0].Foreign, list[1].Foreign))
+	}
+	status("status before")
+	r, err := merge.Merge(t.Context(), opts)
+	named("merge", must(t, r, err).Foreign)
+	want(t, "/opt/a", "a")
+	want(t, "/opt/theirs", "theirs")
+	status("status")
+	opts.AlwaysRefresh = true
+	r, err = merge.Refresh(t.Context(), opts)
+	named("refresh", must(t, r, err).Foreign)
+	r, err = merge.Unmerge(t.Context(), opts)
+	must(t, r, err)
+	status("status after")
+}
+
+// TestSaysThatItWaits: who has to wait for another run is told so where it is seen.
+func TestSaysThatItWaits(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	opts := options(t)
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.Open("/run/systemd/sysext")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	said := make(map[string]merge.Level)
+	opts.Log = func(level merge.Level, text string) {
+		said[text] = level
+		dir.Close() // which lets it go on
+	}
+	if _, err := merge.Unmerge(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	if level, ok := said["Another merge is running, waiting for it."]; !ok || level > merge.Warning {
+		t.Errorf("said %v, want that another merge is running, as a warning", said)
+	}
 }
 
 // TestSubmountsLikeSystemd compares what is mounted after systemd's merge and

@@ -43,7 +43,11 @@ func (vm *VM) boot(script string) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare inputs: %w", err)
 	}
-	return vm.emulate(program, guest.Config{Mounts: vm.mounts}, bootModules(), []disk{root})
+	modules := bootModules()
+	if vm.initrd != nil {
+		modules = append(modules, vm.modules...)
+	}
+	return vm.emulate(program, guest.Config{Mounts: vm.mounts, Initrd: vm.initrd != nil}, modules, []disk{root})
 }
 
 // bootProgram runs only the kernel and a program.
@@ -92,6 +96,11 @@ func (vm *VM) emulate(program string, config guest.Config, modules []string, dis
 	modulesDir := filepath.Join(vm.root.Tree, "usr/lib/modules", version)
 	if err := createInitramfs(initramfs, program, modulesDir, config, modules); err != nil {
 		return nil, fmt.Errorf("write initramfs: %w", err)
+	}
+	if vm.initrd != nil && config.Initrd {
+		if err := vm.initrd.appendTo(initramfs, vm.root.Tree); err != nil {
+			return nil, fmt.Errorf("write initrd: %w", err)
+		}
 	}
 	output := filepath.Join(vm.dir, "out")
 	defer os.Remove(output)

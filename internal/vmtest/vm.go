@@ -31,6 +31,8 @@ type VM struct {
 	disks     []disk
 	runs      int
 
+	initrd *initrd // nil where systemd starts on the disk
+
 	base   disk // what the root disk is a layer over
 	mounts []guest.Mount
 }
@@ -102,7 +104,8 @@ func (vm *VM) CopyIn(host, path string) {
 func (vm *VM) KernelArgs(args ...string) { vm.kernelArg = append(vm.kernelArg, args...) }
 
 // Modules names kernel modules that RunProgram loads, with those they need,
-// before the program. A booted system loads what it needs itself.
+// before the program, or before systemd where that starts in an initrd. A booted
+// system loads what it needs itself.
 func (vm *VM) Modules(names ...string) { vm.modules = append(vm.modules, names...) }
 
 // AddDisk adds a disk with raw content; the machine writes to that very file.

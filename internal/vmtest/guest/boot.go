@@ -2,6 +2,7 @@ package guest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,6 +34,9 @@ func Boot() error {
 	if config.Program != nil {
 		return runProgram(config)
 	}
+	if config.Initrd {
+		return startInitrd(config.Mounts)
+	}
 	return switchRoot(config.Mounts)
 }
 
@@ -43,6 +47,16 @@ func mountKernelFilesystems() error {
 		}
 		if err := syscall.Mount(m.kind, m.dir, m.kind, 0, ""); err != nil {
 			return fmt.Errorf("mount %s: %w", m.dir, err)
+		}
+	}
+	return nil
+}
+
+// unmountKernelFilesystems is for systemd, which mounts its own.
+func unmountKernelFilesystems() error {
+	for _, dir := range []string{"/dev", "/proc", "/sys"} {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmount %s: %w", dir, err)
 		}
 	}
 	return nil
@@ -84,10 +98,8 @@ func switchRoot(mounts []Mount) error {
 	if err := mountRoot(mounts); err != nil {
 		return err
 	}
-	for _, dir := range []string{"/dev", "/proc", "/sys"} { // systemd mounts its own
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmount %s: %w", dir, err)
-		}
+	if err := unmountKernelFilesystems(); err != nil {
+		return err
 	}
 	if err := moveRoot("/sysroot"); err != nil {
 		return err
@@ -98,7 +110,31 @@ func switchRoot(mounts []Mount) error {
 	if err := inputs.Close(); err != nil {
 		return err
 	}
-	return syscall.Exec("/sbin/init", append([]string{"/sbin/init"}, os.Args[1:]...), []string{"HOME=/", "TERM=dumb"})
+	return start("/sbin/init")
+}
+
+// start replaces this process by an init program.
+func start(init string) error {
+	return syscall.Exec(init, append([]string{init}, os.Args[1:]...), []string{"HOME=/", "TERM=dumb"})
+}
+
+// startInitrd puts the inputs on the root disk and leaves the rest to the systemd
+// of the initramfs. It returns only on a fault.
+func startInitrd(mounts []Mount) error {
+	inputs, err := openDisk(InputSerial, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	if err := mountRoot(mounts); err != nil {
+		return err
+	}
+	if err := Unpack(inputs, "/sysroot"); err != nil {
+		return fmt.Errorf("unpack inputs: %w", err)
+	}
+	if err := errors.Join(inputs.Close(), syscall.Unmount("/sysroot", 0), unmountKernelFilesystems()); err != nil {
+		return err
+	}
+	return start("/usr/lib/systemd/systemd")
 }
 
 // mountRoot mounts the root disk, or partitions of it, below /sysroot.
@@ -107,7 +143,7 @@ func mountRoot(mounts []Mount) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir("/sysroot", 0o755); err != nil {
+	if err := os.MkdirAll("/sysroot", 0o755); err != nil {
 		return err
 	}
 	if len(mounts) == 0 {

@@ -40,6 +40,10 @@ type Config struct {
 	Program []string // arguments of ProgramPath; nil to boot the root disk
 	Seconds int      // time the program has
 
+	// Initrd says that systemd starts in the initramfs, and goes on to the root
+	// disk by itself.
+	Initrd bool `json:",omitempty"`
+
 	// Mounts are partitions of the root disk, "/" first. Without any the whole
 	// disk is the root.
 	Mounts []Mount
