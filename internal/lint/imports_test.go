@@ -25,8 +25,9 @@ var layers = []layer{
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
 	{"internal/hexdump", nil, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/pages"}, "bytes only: a format knows no other room"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/pages", "internal/blocks"}, "bytes only: a format knows no other room"},
 	{"internal/pages", nil, "knows bytes only"},
+	{"internal/blocks", []string{"internal/span", "internal/pages"}, "knows bytes only"},
 	{"internal/disk", []string{
 		"internal/format/", "internal/probe", "internal/pages", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
 	}, "knows containers, changes nothing in them"},
