@@ -209,6 +209,11 @@ func (j *job) run(ctx context.Context) error {
 		return err
 	}
 	defer base.Close()
+	draft, err := j.begin(ctx, base)
+	if err != nil {
+		return err
+	}
+	defer draft.Discard()
 	plan, err := j.plan(ctx, base)
 	if err != nil {
 		return err
@@ -223,10 +228,8 @@ func (j *job) run(ctx context.Context) error {
 	if err := j.judge(found); err != nil {
 		return err
 	}
-	if !j.validate {
-		if err := j.write(ctx, plan); err != nil {
-			return err
-		}
+	if err := j.write(ctx, plan, draft); err != nil {
+		return err
 	}
 	for _, n := range plan.Notes {
 		fmt.Fprintf(j.env.Stderr, "sextant: %s\n", n)
@@ -277,11 +280,24 @@ func (j *job) checkOutput() error {
 	return nil
 }
 
-func (j *job) write(ctx context.Context, plan *customize.Plan) error {
-	if j.flags.inPlace {
+// begin starts to copy the base, as the rest leaves room for that: a new image
+// that comes to nothing never gets its name. It does nothing if no new image is
+// asked for.
+func (j *job) begin(ctx context.Context, base *customize.Base) (*customize.Draft, error) {
+	if j.validate || j.flags.inPlace {
+		return &customize.Draft{}, nil
+	}
+	return base.Begin(ctx, j.output)
+}
+
+func (j *job) write(ctx context.Context, plan *customize.Plan, draft *customize.Draft) error {
+	switch {
+	case j.validate:
+		return nil
+	case j.flags.inPlace:
 		return plan.WriteInPlace(ctx)
 	}
-	return plan.Write(ctx, j.output)
+	return draft.Write(ctx, plan)
 }
 
 // sourceDate returns the time that everything new gets.

@@ -137,7 +137,7 @@ func (p *Plan) writeStaged(ctx context.Context, to Output) error {
 	}
 	defer os.RemoveAll(dir)
 	staged := filepath.Join(dir, "disk.raw")
-	if err := p.writeDisk(ctx, Output{Path: staged, Format: disk.Raw}); err != nil {
+	if err := p.Write(ctx, Output{Path: staged, Format: disk.Raw}); err != nil {
 		return err
 	}
 	from, err := disk.Open(staged)
@@ -145,7 +145,7 @@ func (p *Plan) writeStaged(ctx context.Context, to Output) error {
 		return err
 	}
 	defer from.Close()
-	out, err := p.create(to)
+	out, err := p.Base.create(to)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"sextant/internal/disk"
 	"sextant/internal/fault"
@@ -34,43 +35,96 @@ func (b *Base) Format() string {
 // with the changes in it. It appears under its name when it is whole. A
 // directory becomes a directory, and an archive an archive.
 func (p *Plan) Write(ctx context.Context, to Output) error {
-	if p.Base.tree != nil {
-		if to.Format != "" {
-			return fmt.Errorf("a %s is written as a %s, not as %s: %w", p.Base.Format(), p.Base.Format(), to.Format, fault.ErrUnsupported)
-		}
-		return p.writeTree(ctx, to.Path, false)
-	}
-	if to.Format == "" {
-		to.Format = p.Base.file.Format
-	}
-	if p.needsKernel() && to.Format != disk.Raw {
-		return p.writeStaged(ctx, to)
-	}
-	return p.writeDisk(ctx, to)
-}
-
-func (p *Plan) writeDisk(ctx context.Context, to Output) error {
-	out, err := p.create(to)
+	d, err := p.Base.Begin(ctx, to)
 	if err != nil {
 		return err
 	}
-	defer out.Discard()
-	if err := disk.Copy(ctx, out, p.Base.file); err != nil {
-		return fmt.Errorf("copy: %w", err)
+	defer d.Discard()
+	return d.Write(ctx, p)
+}
+
+// Draft is a new image without changes and without a name. The base is copied
+// to it while the changes are decided and checked.
+type Draft struct {
+	base *Base
+	to   Output
+	out  *disk.Output // nil while it is not known that a copy of the disk is wanted
+
+	stop   context.CancelFunc
+	copied chan struct{}
+	err    error // of the copy, when it is done
+}
+
+// Begin begins a new image of the base, which must stay open until Discard.
+func (b *Base) Begin(ctx context.Context, to Output) (*Draft, error) {
+	d := &Draft{base: b, to: to}
+	if b.tree != nil {
+		if to.Format != "" {
+			return nil, fmt.Errorf("a %s is written as a %s, not as %s: %w", b.Format(), b.Format(), to.Format, fault.ErrUnsupported)
+		}
+		return d, nil
 	}
-	if err := p.Apply(ctx, out); err != nil {
+	if to.Format == "" {
+		d.to.Format = b.file.Format
+	}
+	if d.to.Format != disk.Raw && slices.ContainsFunc(b.Mounts, func(m Mount) bool { return m.Kernel }) {
+		return d, nil
+	}
+	return d, d.copy(ctx)
+}
+
+// copy starts to copy the base.
+func (d *Draft) copy(ctx context.Context) (err error) {
+	if d.out, err = d.base.create(d.to); err != nil {
 		return err
 	}
-	if p.needsKernel() {
-		if err := p.applyByKernel(ctx, out.File()); err != nil {
+	ctx, d.stop = context.WithCancel(ctx)
+	d.copied = make(chan struct{})
+	go func() {
+		defer close(d.copied)
+		d.err = disk.Copy(ctx, d.out, d.base.file)
+	}()
+	return nil
+}
+
+// Write makes the changes of a plan for the base and gives the image its name.
+func (d *Draft) Write(ctx context.Context, p *Plan) error {
+	switch {
+	case d.base.tree != nil:
+		return p.writeTree(ctx, d.to.Path, false)
+	case d.to.Format != disk.Raw && p.needsKernel():
+		return p.writeStaged(ctx, d.to)
+	case d.out == nil:
+		if err := d.copy(ctx); err != nil {
 			return err
 		}
 	}
-	return out.Commit()
+	if <-d.copied; d.err != nil {
+		return fmt.Errorf("copy: %w", d.err)
+	}
+	if err := p.Apply(ctx, d.out); err != nil {
+		return err
+	}
+	if p.needsKernel() {
+		if err := p.applyByKernel(ctx, d.out.File()); err != nil {
+			return err
+		}
+	}
+	return d.out.Commit()
 }
 
-func (p *Plan) create(to Output) (*disk.Output, error) {
-	return disk.Create(to.Path, to.Format, p.Base.Size, disk.Options{Time: p.Base.now, SectorSize: p.Base.SectorSize})
+// Discard drops a draft that was not written. It does nothing after Write.
+func (d *Draft) Discard() {
+	if d.out == nil {
+		return
+	}
+	d.stop()
+	<-d.copied
+	d.out.Discard()
+}
+
+func (b *Base) create(to Output) (*disk.Output, error) {
+	return disk.Create(to.Path, to.Format, b.Size, disk.Options{Time: b.now, SectorSize: b.SectorSize})
 }
 
 // logName is the file beside a base in which changes in place wait.

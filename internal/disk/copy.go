@@ -1,13 +1,10 @@
 package disk
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"runtime"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -26,19 +23,21 @@ const (
 	// block is the smallest hole: a page of the file.
 	block = 4096
 
-	// flushEvery is how much is written before the system is told to bring it
-	// to stable storage while the rest is copied.
-	flushEvery = 32 << 20
+	// share is the least that is worth a call to have the files share it.
+	share = 64 << 10
+
+	// ahead is how many parts are found before they are read.
+	ahead = 256
 )
 
 // Copy writes what is on d to the beginning of o, which is new. What d leaves
-// out and blocks of zeros are left out. Where both are raw and the file system
-// can, the files share their bytes instead. The backup of a GPT moves to the end
-// of a disk that became larger.
+// out and blocks of zeros are left out. Where the file system can, the files
+// share their bytes instead: all of them where both are raw, else the parts that
+// lie in both files as they are. The backup of a GPT moves to the end of a disk
+// that became larger.
 //
-// Several goroutines read and decompress. A raw file they write too, as each
-// part has its place; of other formats what they read is written in order, so
-// that the same disk gives the same file.
+// Several goroutines read, decompress and write. A part of the disk gets its
+// place in the file in its turn, so that the same disk gives the same file.
 func Copy(ctx context.Context, o *Output, d *Disk) error {
 	if d.Size() > o.Size() {
 		return fmt.Errorf("disk of %d bytes into one of %d", d.Size(), o.Size())
@@ -47,16 +46,17 @@ func Copy(ctx context.Context, o *Output, d *Disk) error {
 		return err
 	}
 	c := copying{o: o, d: d, chunk: max(chunk, d.unit())}
-	c.inKernel.Store(o.Format == Raw && d.Format == Raw)
+	c.shares.Store(true)
 	g, ctx := errgroup.WithContext(ctx)
-	if o.Format == Raw {
-		c.anyOrder(ctx, g)
-	} else {
-		c.inOrder(ctx, g)
+	parts := make(chan part, ahead)
+	g.Go(func() error {
+		defer close(parts)
+		return c.cut(ctx, parts)
+	})
+	for range workers() {
+		g.Go(func() error { return c.work(ctx, parts) })
 	}
-	err := g.Wait()
-	c.flushes.Wait()
-	if err != nil {
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	return moveTable(o, d)
@@ -74,8 +74,9 @@ func moveTable(o *Output, d *Disk) error {
 	return nil
 }
 
-// readers is how many read and decompress at once.
-func readers() int { return min(runtime.GOMAXPROCS(0), 8) }
+// workers is how many goroutines copy: one for each processor, and as many that
+// wait for the disk or for their turn.
+func workers() int { return 2 * min(runtime.GOMAXPROCS(0), 8) }
 
 // clone makes the files share their bytes if it can.
 func clone(o *Output, d *Disk) (done bool, err error) {
@@ -100,198 +101,113 @@ type copying struct {
 	o     *Output
 	d     *Disk
 	chunk int64
-	free  chan []byte // buffers that wait for work
 
-	// inKernel says that the kernel copies from file to file.
-	inKernel atomic.Bool
-
-	pending  atomic.Int64 // bytes that were written since the last flush
-	flushing atomic.Bool
-	flushes  sync.WaitGroup
+	// shares says that the file system was not found unable to let the files
+	// share bytes.
+	shares atomic.Bool
 }
 
-// job is a part of the disk that is read and then written.
-type job struct {
-	span.Span
-	bytes []byte
-	data  []span.Span // in bytes, what is not zero
-	read  chan struct{}
+// part is a part of the disk that is read and written as one.
+type part struct {
+	span.Mapped
+
+	before <-chan struct{} // closed when all parts before have their places
+	placed chan struct{}   // closed when this one has
 }
 
-// pieces gives the disk's extents in parts of at most a chunk.
-func (c *copying) pieces() iter.Seq2[span.Span, error] {
-	return func(yield func(span.Span, error) bool) {
-		for e, err := range c.d.Extents() {
-			if err != nil {
-				yield(span.Span{}, err)
-				return
-			}
-			for at := e.Offset; at < e.End(); {
-				end := min(e.End(), (at/c.chunk+1)*c.chunk)
-				if !yield(span.Between(at, end), nil) {
-					return
-				}
-				at = end
-			}
-		}
-	}
-}
-
-// anyOrder copies with several goroutines that have nothing to wait for but the
-// disks: each takes a part, reads it, and writes it to its place.
-func (c *copying) anyOrder(ctx context.Context, g *errgroup.Group) {
-	var mu sync.Mutex
-	next, stop := iter.Pull2(c.pieces())
-	take := func() (span.Span, error, bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		s, err, ok := next()
-		if !ok || err != nil {
-			stop()
-		}
-		return s, err, ok
-	}
-	for range readers() {
-		g.Go(func() error {
-			buf := make([]byte, c.chunk)
-			for s, err, ok := take(); ok; s, err, ok = take() {
-				if err := cmp.Or(ctx.Err(), err); err != nil {
-					return err
-				}
-				j := &job{Span: s, bytes: buf}
-				if err := c.load(j); err != nil {
-					return err
-				}
-				if err := c.store(j); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-}
-
-// buffers is how many parts may wait to be written: enough that nobody waits
-// for a goroutine that waits for a processor.
-func buffers() int { return 2*readers() + 4 }
-
-// inOrder copies with several goroutines that read and one that writes.
-func (c *copying) inOrder(ctx context.Context, g *errgroup.Group) {
-	c.free = make(chan []byte, buffers())
-	for range cap(c.free) {
-		c.free <- nil // made when it is needed
-	}
-	jobs, ordered := make(chan *job, cap(c.free)), make(chan *job, cap(c.free))
-	g.Go(func() error {
-		defer close(jobs)
-		defer close(ordered)
-		return c.cut(ctx, jobs, ordered)
-	})
-	for range readers() {
-		g.Go(func() error { return c.read(ctx, jobs) })
-	}
-	g.Go(func() error { return c.write(ctx, ordered) })
-}
-
-// cut makes jobs of the disk's extents. Both channels have room for all
-// buffers.
-func (c *copying) cut(ctx context.Context, jobs, ordered chan<- *job) error {
-	for s, err := range c.pieces() {
-		if err := cmp.Or(ctx.Err(), err); err != nil {
+// cut cuts the disk's extents in parts of at most a chunk. It runs ahead, as to
+// find where data ends takes time.
+func (c *copying) cut(ctx context.Context, parts chan<- part) error {
+	before := make(chan struct{})
+	close(before)
+	for e, err := range c.d.extents() {
+		if err != nil {
 			return err
 		}
-		j := &job{Span: s, read: make(chan struct{})}
-		select {
-		case j.bytes = <-c.free:
-		case <-ctx.Done():
-			return ctx.Err()
+		for at := e.Offset; at < e.End(); {
+			s := span.Between(at, min(e.End(), (at/c.chunk+1)*c.chunk))
+			p := part{Mapped: e.Part(s), before: before, placed: make(chan struct{})}
+			select {
+			case parts <- p:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			before, at = p.placed, s.End()
 		}
-		ordered <- j
-		jobs <- j
 	}
 	return nil
 }
 
-// read reads jobs.
-func (c *copying) read(ctx context.Context, jobs <-chan *job) error {
-	for j := range jobs {
+// work copies parts until there are none.
+func (c *copying) work(ctx context.Context, parts <-chan part) error {
+	var buf []byte // made when it is needed
+	for p := range parts {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if j.bytes == nil {
-			j.bytes = make([]byte, c.chunk)
+		if buf == nil {
+			buf = make([]byte, c.chunk)
 		}
-		if err := c.load(j); err != nil {
+		if err := c.copy(ctx, p, buf[:p.Length]); err != nil {
 			return err
 		}
-		close(j.read)
 	}
 	return nil
 }
 
-// load reads a job and finds what is not zero in it.
-func (c *copying) load(j *job) error {
-	b := j.bytes[:j.Length]
-	if _, err := pages.ReadFull(c.d, b, j.Offset); err != nil {
-		return fmt.Errorf("read disk at %d: %w", j.Offset, err)
+// copy copies a part through b.
+func (c *copying) copy(ctx context.Context, p part, b []byte) error {
+	if _, err := pages.ReadFull(c.d, b, p.Offset); err != nil {
+		return fmt.Errorf("read disk at %d: %w", p.Offset, err)
 	}
-	j.data = nonzero(b, j.Offset)
-	return nil
-}
-
-// write writes jobs in order.
-func (c *copying) write(ctx context.Context, ordered <-chan *job) error {
-	for j := range ordered {
-		select {
-		case <-j.read:
-		case <-ctx.Done():
-			return ctx.Err()
+	writes := c.writes(b, p.Offset)
+	select {
+	case <-p.before:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	places, err := c.o.place(writes)
+	if err != nil {
+		return fmt.Errorf("write disk at %d: %w", p.Offset, err)
+	}
+	close(p.placed)
+	for _, to := range places {
+		if err := c.put(p.Part(to.Span), to, b[to.Offset-p.Offset:][:to.Length]); err != nil {
+			return fmt.Errorf("write disk at %d: %w", to.Offset, err)
 		}
-		if err := c.store(j); err != nil {
-			return err
-		}
-		c.free <- j.bytes
+		c.o.flusher.wrote(to.Length)
 	}
 	return nil
 }
 
-// store writes what is not zero in a job that was read.
-func (c *copying) store(j *job) error {
-	for _, s := range j.data {
-		if err := c.put(j.bytes[s.Offset:s.End()], j.Offset+s.Offset); err != nil {
-			return fmt.Errorf("write disk at %d: %w", j.Offset+s.Offset, err)
-		}
-		c.flush(s.Length)
+// writes returns what is not zero in b, which lies at offset of the disk.
+func (c *copying) writes(b []byte, offset int64) (list []write) {
+	for _, s := range nonzero(b, offset) {
+		part := b[s.Offset:s.End()]
+		list = append(list, write{offset + s.Offset, part, c.o.checksum(part)})
 	}
-	return nil
+	return list
 }
 
-// flush counts what was written, and tells the system from time to time to bring
-// it to stable storage. Where the disk is busy that takes a while, so nobody
-// waits for it.
-func (c *copying) flush(length int64) {
-	if c.pending.Add(length) < flushEvery || !c.flushing.CompareAndSwap(false, true) {
-		return
-	}
-	c.pending.Store(0)
-	c.flushes.Go(func() {
-		defer c.flushing.Store(false)
-		sparse.Flush(c.o.file.File, 0, 0)
-	})
-}
-
-// put writes bytes that were read at offset of the disk. Where the kernel can
-// copy them itself that takes a third of the time, and on a file server none.
-func (c *copying) put(b []byte, offset int64) error {
-	if c.inKernel.Load() {
-		err := sparse.Copy(c.o.file.File, c.d.file, offset, int64(len(b)))
+// put writes bytes that were read from one place of a file to their place in
+// the other. That the files share them takes no room, and on a file server no
+// time.
+func (c *copying) put(from, to span.Mapped, b []byte) error {
+	if c.canShare(from, to) {
+		err := sparse.Copy(c.o.file.File, c.d.file, to.At, from.At, to.Length)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
-		c.inKernel.Store(false)
+		c.shares.Store(false)
 	}
-	_, err := c.o.WriteAt(b, offset)
+	_, err := c.o.file.WriteAt(b, to.At)
 	return err
+}
+
+// canShare reports whether the files could share bytes: blocks of a file system
+// that are the same in both.
+func (c *copying) canShare(from, to span.Mapped) bool {
+	return from.At != span.Packed && to.Length >= share && (from.At|to.At|to.Length)%block == 0 && c.shares.Load()
 }
 
 // nonzero returns the parts of b, which lies at offset of the disk, that hold

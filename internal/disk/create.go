@@ -42,14 +42,17 @@ type Output struct {
 	size int64
 	opts Options
 	writer
-	sum fingerprint
+	sum     fingerprint
+	flusher flusher
 }
 
-// writer is what the writers of the formats have in common. Close writes
-// what makes the file a disk image.
+// writer is what the writers of the formats have in common. Place says where in
+// the file bytes go that the caller will write there; Close writes what makes
+// the file a disk image.
 type writer interface {
 	io.ReaderAt
 	io.WriterAt
+	Place(p []byte, offset int64) ([]span.Mapped, error)
 	Close() error
 }
 
@@ -67,7 +70,7 @@ func Create(path string, format Format, size int64, opts Options) (*Output, erro
 	if err != nil {
 		return nil, err
 	}
-	o := &Output{Format: format, file: f, size: size, opts: opts}
+	o := &Output{Format: format, file: f, size: size, opts: opts, flusher: flusher{file: f.File}}
 	if err := o.create(); err != nil {
 		f.Discard()
 		return nil, fmt.Errorf("create %s: %s: %w", path, format, err)
@@ -115,16 +118,39 @@ func (o *Output) File() *os.File {
 
 // WriteAt is io.WriterAt's.
 func (o *Output) WriteAt(p []byte, offset int64) (int, error) {
-	if o.Format != Raw && o.Format != QCOW2 { // they have no ids
-		o.sum.add(p, offset)
+	o.sum.add(o.checksum(p), span.Span{Offset: offset, Length: int64(len(p))})
+	n, err := o.writer.WriteAt(p, offset)
+	o.flusher.wrote(int64(n))
+	return n, err
+}
+
+// write is bytes that go to offset of a disk, with their checksum.
+type write struct {
+	offset   int64
+	bytes    []byte
+	checksum uint32
+}
+
+// place gives writes their places in the file, and leaves it to the caller to
+// carry them out.
+func (o *Output) place(list []write) (places []span.Mapped, err error) {
+	for _, w := range list {
+		o.sum.add(w.checksum, span.Span{Offset: w.offset, Length: int64(len(w.bytes))})
+		more, err := o.writer.Place(w.bytes, w.offset)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, more...)
 	}
-	return o.writer.WriteAt(p, offset)
+	return places, nil
 }
 
 // Commit makes the file whole, brings it to stable storage and gives it its
 // name. Nothing can be written after it.
 func (o *Output) Commit() error {
-	if err := o.writer.Close(); err != nil {
+	err := o.writer.Close()
+	o.flusher.wait()
+	if err != nil {
 		o.file.Discard()
 		return fmt.Errorf("write %s: %s: %w", o.file.Path(), o.Format, err)
 	}
@@ -132,7 +158,10 @@ func (o *Output) Commit() error {
 }
 
 // Discard drops what was written. It does nothing after Commit.
-func (o *Output) Discard() { o.file.Discard() }
+func (o *Output) Discard() {
+	o.flusher.wait()
+	o.file.Discard()
+}
 
 // rawOutput is a disk that is the file.
 type rawOutput struct {
@@ -149,6 +178,11 @@ func (r rawOutput) WriteAt(p []byte, offset int64) (int, error) {
 	return r.f.WriteAt(p, offset)
 }
 
+func (r rawOutput) Place(p []byte, offset int64) ([]span.Mapped, error) {
+	s := span.Span{Offset: offset, Length: int64(len(p))}
+	return []span.Mapped{{Span: s, At: offset}}, s.Within(r.size)
+}
+
 func (rawOutput) Close() error { return nil }
 
 // fingerprint is a checksum over all writes and their places, in order.
@@ -158,13 +192,24 @@ type fingerprint struct {
 	bytes uint64
 }
 
-func (f *fingerprint) add(p []byte, offset int64) {
+// checksum returns what add takes; 0 for formats that have no ids.
+func (o *Output) checksum(p []byte) uint32 {
+	if o.Format == Raw || o.Format == QCOW2 {
+		return 0
+	}
+	return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli))
+}
+
+// add adds a write of bytes with a checksum. It is apart from the bytes so that
+// checksums can be taken in any order.
+func (f *fingerprint) add(checksum uint32, at span.Span) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	table := crc32.MakeTable(crc32.Castagnoli)
-	f.sum = crc32.Update(f.sum, table, binary.LittleEndian.AppendUint64(nil, uint64(offset)))
-	f.sum = crc32.Update(f.sum, table, p)
-	f.bytes += uint64(len(p))
+	var b [12]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(at.Offset))
+	binary.LittleEndian.PutUint32(b[8:], checksum)
+	f.sum = crc32.Update(f.sum, crc32.MakeTable(crc32.Castagnoli), b[:])
+	f.bytes += uint64(at.Length)
 }
 
 // identity returns an id that depends on what was written, the size, the time

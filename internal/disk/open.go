@@ -10,7 +10,6 @@ import (
 	"sextant/internal/format/qcow2"
 	"sextant/internal/format/vhd"
 	"sextant/internal/format/vhdx"
-	"sextant/internal/linux/sparse"
 	"sextant/internal/span"
 )
 
@@ -145,19 +144,29 @@ func (d *Disk) openVHD(size int64) error {
 }
 
 // Extents returns the ranges of the disk that hold data, ascending and apart:
-// neither what the container leaves out nor what is a hole of its file. It
-// stops after an error.
+// neither what the container leaves out nor what is a hole of its file, unless
+// holes are less than a 64th of the file. It stops after an error.
 func (d *Disk) Extents() iter.Seq2[span.Span, error] {
 	return func(yield func(span.Span, error) bool) {
-		info, err := d.file.Stat()
+		for m, err := range d.extents() {
+			if !yield(m.Span, err) {
+				return
+			}
+		}
+	}
+}
+
+// extents returns Extents with their places in the file.
+func (d *Disk) extents() iter.Seq2[span.Mapped, error] {
+	return func(yield func(span.Mapped, error) bool) {
+		h, err := newHoles(d.file)
 		if err != nil {
-			yield(span.Span{}, err)
+			yield(span.Mapped{}, err)
 			return
 		}
-		h := holes{f: d.file, size: info.Size(), known: info.Mode().IsRegular()}
 		for m, err := range d.Segments() {
 			if err != nil {
-				yield(span.Span{}, err)
+				yield(span.Mapped{}, err)
 				return
 			}
 			if !h.data(m, yield) {
@@ -165,45 +174,6 @@ func (d *Disk) Extents() iter.Seq2[span.Span, error] {
 			}
 		}
 	}
-}
-
-// holes remembers the range of a file's data that was found last, as the next
-// segment is often in the same.
-type holes struct {
-	f          *os.File
-	size       int64
-	known      bool // the file can have holes
-	start, end int64
-}
-
-// data calls yield for the parts of a segment that are no holes of the file.
-// It returns false after yield did, or after an error.
-func (h *holes) data(m span.Mapped, yield func(span.Span, error) bool) bool {
-	if !h.known || m.At == span.Packed {
-		return yield(m.Span, nil)
-	}
-	for at, end := m.At, min(m.At+m.Length, h.size); at < end; {
-		if at < h.start || at >= h.end {
-			var err error
-			if h.start, h.end, err = sparse.Next(h.f, at, h.size); err != nil {
-				yield(span.Span{}, err)
-				return false
-			}
-			// Up to the data nothing is there, so that is known too.
-			if h.start >= end {
-				return true
-			}
-		}
-		from, to := max(at, h.start), min(end, h.end)
-		if to <= from { // the file shrank; reading it will tell
-			return yield(m.Span, nil)
-		}
-		if !yield(span.Between(m.Offset+from-m.At, m.Offset+to-m.At), nil) {
-			return false
-		}
-		at = to
-	}
-	return true
 }
 
 // raw is a disk that is the file.

@@ -29,6 +29,9 @@ var layers = []layer{
 	{"internal/fsck", []string{"internal/fault"}, "words"},
 	{"internal/openfile", []string{"internal/tree", "internal/fault"}, "knows trees only"},
 	{"internal/pages", []string{"internal/span"}, "knows bytes only"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/pages", "internal/blocks"}, "bytes only: a format knows no other room"},
+	{"internal/pages", nil, "knows bytes only"},
+	{"internal/blocks", []string{"internal/span", "internal/pages"}, "knows bytes only"},
 	{"internal/disk", []string{
 		"internal/format/", "internal/probe", "internal/pages", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
 	}, "knows containers, changes nothing in them"},

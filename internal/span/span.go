@@ -74,6 +74,14 @@ type Mapped struct {
 // Packed is the place of bytes that the file holds compressed.
 const Packed = -1
 
+// Part returns the part of m that s, which lies in m, is.
+func (m Mapped) Part(s Span) Mapped {
+	if m.At == Packed {
+		return Mapped{s, Packed}
+	}
+	return Mapped{s, m.At + s.Offset - m.Offset}
+}
+
 // Extended reports whether next continues m, on the disk and in the file, and
 // returns both as one.
 func (m Mapped) Extended(next Mapped) (Mapped, bool) {

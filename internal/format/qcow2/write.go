@@ -4,18 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"io/fs"
-	"sync"
 
+	"sextant/internal/blocks"
 	"sextant/internal/pages"
-	"sextant/internal/span"
 )
 
 // File is what an image is written to; it must be empty.
-type File interface {
-	io.ReaderAt
-	io.WriterAt
-}
+type File = blocks.File
 
 // Options say how an image is made.
 type Options struct {
@@ -29,17 +24,17 @@ type Options struct {
 // Memory is taken for the L1 table, 2 KiB for each TiB of the disk, and for
 // 2 MiB of L2 tables; others wait in their places in the file.
 type Writer struct {
+	*disk
 	f    File
 	size int64
 	bits uint
 
-	mu   sync.Mutex
 	l1   []int64 // where the L2 tables are, 0 for those that are not
 	l2   *pages.Cache
 	next int64 // the first cluster that is not used
-
-	closed bool
 }
+
+type disk = blocks.Disk
 
 // Create starts an image of a disk of size bytes in an empty file.
 func Create(f File, size int64, opts Options) (*Writer, error) {
@@ -58,11 +53,9 @@ func Create(f File, size int64, opts Options) (*Writer, error) {
 	w.l1 = make([]int64, tables)
 	w.next = 1 + w.clusters(tables*8)
 	w.l2 = pages.New(int(w.cluster()), max(2, unpackedBytes>>bits), w.loadTable, w.storeTable)
+	w.disk = blocks.New(f, size, layout{w})
 	return w, nil
 }
-
-// Size returns the bytes of the disk.
-func (w *Writer) Size() int64 { return w.size }
 
 func (w *Writer) cluster() int64 { return 1 << w.bits }
 
@@ -72,132 +65,41 @@ func (w *Writer) reach() int64 { return w.cluster() / 8 << w.bits }
 // clusters returns the number of clusters that n bytes take.
 func (w *Writer) clusters(n int64) int64 { return (n + w.cluster() - 1) >> w.bits }
 
-func (w *Writer) within(p []byte, offset int64) error {
-	return (span.Span{Offset: offset, Length: int64(len(p))}).Within(w.size)
+// layout is where a Writer puts clusters.
+type layout struct{ *Writer }
+
+// Find is blocks.Layout's.
+func (w layout) Find(offset, length int64) (at, n int64, err error) {
+	within := offset & (w.cluster() - 1)
+	length = min(length, w.cluster()-within)
+	table := w.l1[offset/w.reach()]
+	if table == 0 {
+		return blocks.Nowhere, length, nil
+	}
+	err = w.l2.Use(table>>w.bits, func(table []byte) {
+		at = int64(binary.BigEndian.Uint64(table[w.slot(offset):]) & entryOffset)
+	})
+	if at == 0 {
+		return blocks.Nowhere, length, err
+	}
+	return at + within, length, err
 }
 
-// ReadAt is io.ReaderAt's.
-func (w *Writer) ReadAt(p []byte, offset int64) (int, error) {
-	if offset < 0 || offset >= w.size {
-		return 0, io.EOF
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var end error
-	if rest := w.size - offset; int64(len(p)) > rest {
-		p, end = p[:rest], io.EOF
-	}
-	for n := 0; n < len(p); {
-		within := (offset + int64(n)) & (w.cluster() - 1)
-		length := min(int(w.cluster()-within), len(p)-n)
-		part := p[n : n+length]
-		at, err := w.find(offset + int64(n))
-		if err != nil {
-			return n, err
-		}
-		clear(part)
-		if at != 0 {
-			// What was never written may lie behind the end of the file.
-			if _, err := w.f.ReadAt(part, at+within); err != nil && err != io.EOF {
-				return n, err
-			}
-		}
-		n += length
-	}
-	return len(p), end
-}
-
-// WriteAt is io.WriterAt's. Zeros for clusters that were not written yet take
-// no room.
-func (w *Writer) WriteAt(p []byte, offset int64) (int, error) {
-	if err := w.within(p, offset); err != nil {
-		return 0, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return 0, fs.ErrClosed
-	}
-	var r run
-	for n := 0; n < len(p); {
-		within := (offset + int64(n)) & (w.cluster() - 1)
-		length := min(int(w.cluster()-within), len(p)-n)
-		at, err := w.place(offset+int64(n), p[n:n+length])
-		if err != nil {
-			return r.start, err
-		}
-		next := run{n, n + length, at + within}
-		if at == 0 {
-			next = run{start: n + length, end: n + length}
-		}
-		if !r.join(next) {
-			if err := w.write(p, r); err != nil {
-				return r.start, err
-			}
-			r = next
-		}
-		n += length
-	}
-	if err := w.write(p, r); err != nil {
-		return r.start, err
-	}
-	return len(p), nil
-}
-
-// run is a part of what is being written that goes to one place in the file.
-type run struct {
-	start, end int
-	at         int64
-}
-
-// join makes r longer by next if that continues it in the file.
-func (r *run) join(next run) bool {
-	if r.start == r.end || next.start == next.end || r.at+int64(r.end-r.start) != next.at {
-		return false
-	}
-	r.end = next.end
-	return true
-}
-
-func (w *Writer) write(p []byte, r run) error {
-	if r.start == r.end {
-		return nil
-	}
-	_, err := w.f.WriteAt(p[r.start:r.end], r.at)
-	return err
-}
-
-// place returns where the cluster with the byte at offset is, after giving it
-// a place if it has none. It returns 0 for one that stays missing, as all that
-// will be written to it is zero.
-func (w *Writer) place(offset int64, content []byte) (int64, error) {
-	at, err := w.find(offset)
-	if at != 0 || err != nil || pages.Zero(content) {
-		return at, err
-	}
+// Allocate is blocks.Layout's.
+func (w layout) Allocate(offset int64) (int64, error) {
 	index := offset / w.reach()
 	if w.l1[index] == 0 {
 		w.l1[index] = w.allocate(1)
 	}
-	at = w.allocate(1)
-	slot := offset % w.reach() >> w.bits * 8
-	return at, w.l2.Change(w.l1[index]>>w.bits, func(table []byte) {
-		binary.BigEndian.PutUint64(table[slot:], uint64(at)|entryUsedOnce)
+	at := w.allocate(1)
+	err := w.l2.Change(w.l1[index]>>w.bits, func(table []byte) {
+		binary.BigEndian.PutUint64(table[w.slot(offset):], uint64(at)|entryUsedOnce)
 	})
+	return at + offset&(w.cluster()-1), err
 }
 
-// find returns where the cluster with the byte at offset is, 0 for nowhere.
-func (w *Writer) find(offset int64) (at int64, err error) {
-	table := w.l1[offset/w.reach()]
-	if table == 0 {
-		return 0, nil
-	}
-	slot := offset % w.reach() >> w.bits * 8
-	err = w.l2.Use(table>>w.bits, func(table []byte) {
-		at = int64(binary.BigEndian.Uint64(table[slot:]) & entryOffset)
-	})
-	return at, err
-}
+// slot returns where in its L2 table the entry for the byte at offset is.
+func (w *Writer) slot(offset int64) int64 { return offset % w.reach() >> w.bits * 8 }
 
 func (w *Writer) allocate(clusters int64) (at int64) {
 	at = w.next << w.bits
@@ -223,10 +125,9 @@ func (w *Writer) storeTable(number int64, table []byte) error {
 // Close writes what makes the file an image: L2 tables, refcounts, the L1
 // table and last the header. After it the disk can be read only. The file
 // stays open.
-func (w *Writer) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.closed = true
+func (w *Writer) Close() error { return w.disk.Close(w.finish) }
+
+func (w *Writer) finish() error {
 	if err := w.l2.Flush(); err != nil {
 		return fmt.Errorf("write L2 tables: %w", err)
 	}

@@ -3,20 +3,14 @@ package vhd
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
-	"io/fs"
-	"sync"
 	"time"
 
-	"sextant/internal/pages"
+	"sextant/internal/blocks"
 	"sextant/internal/span"
 )
 
 // File is what a disk is written to; it must be empty.
-type File interface {
-	io.ReaderAt
-	io.WriterAt
-}
+type File = blocks.File
 
 // Options say how a disk is made.
 type Options struct {
@@ -33,16 +27,17 @@ type Options struct {
 // Writer is a disk that is being made: zeros that can be read and written at
 // any place, by one goroutine after the other. Only Close makes it a disk.
 type Writer struct {
+	*disk
 	f    File
 	size int64
 	opts Options
 
-	mu     sync.Mutex
 	blocks []uint32 // sectors of the bitmaps, noBlock for missing ones
 	next   int64    // where the next block's data goes
 	end    int64    // behind the last block, or the table
-	closed bool
 }
+
+type disk = blocks.Disk
 
 const (
 	tableOffset = FooterSize + dynamicHeaderSize
@@ -67,6 +62,7 @@ func Create(f File, size int64, opts Options) (*Writer, error) {
 		return nil, unsupported("VHD of type %s", opts.Kind)
 	}
 	w := &Writer{f: f, size: size, opts: opts}
+	w.disk = blocks.New(f, size, layout{w})
 	if opts.Kind == Dynamic {
 		w.blocks = make([]uint32, (size+BlockSize-1)/BlockSize)
 		for i := range w.blocks {
@@ -81,85 +77,25 @@ func Create(f File, size int64, opts Options) (*Writer, error) {
 // tableSize returns the bytes of the block allocation table, in whole sectors.
 func (w *Writer) tableSize() int64 { return span.AlignUp(int64(len(w.blocks))*4, SectorSize) }
 
-// Size returns the bytes of the disk.
-func (w *Writer) Size() int64 { return w.size }
+// layout is where a Writer puts blocks.
+type layout struct{ *Writer }
 
-// ReadAt is io.ReaderAt's.
-func (w *Writer) ReadAt(p []byte, offset int64) (int, error) {
-	if offset < 0 || offset >= w.size {
-		return 0, io.EOF
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var end error
-	if rest := w.size - offset; int64(len(p)) > rest {
-		p, end = p[:rest], io.EOF
-	}
-	for n := 0; n < len(p); {
-		at, length := w.find(offset+int64(n), len(p)-n)
-		part := p[n : n+length]
-		clear(part)
-		if at != 0 || w.opts.Kind == Fixed {
-			// What was never written may lie behind the end of the file.
-			if _, err := w.f.ReadAt(part, at); err != nil && err != io.EOF {
-				return n, err
-			}
-		}
-		n += length
-	}
-	return len(p), end
-}
-
-// WriteAt is io.WriterAt's. Zeros for blocks that were not written yet take no
-// room.
-func (w *Writer) WriteAt(p []byte, offset int64) (int, error) {
-	if err := (span.Span{Offset: offset, Length: int64(len(p))}).Within(w.size); err != nil {
-		return 0, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return 0, fs.ErrClosed
-	}
-	for n := 0; n < len(p); {
-		at, length := w.find(offset+int64(n), len(p)-n)
-		part := p[n : n+length]
-		if at == 0 && w.opts.Kind == Dynamic {
-			var err error
-			if at, err = w.allocate(offset+int64(n), part); err != nil {
-				return n, err
-			}
-		}
-		if at != 0 || w.opts.Kind == Fixed {
-			if _, err := w.f.WriteAt(part, at); err != nil {
-				return n, err
-			}
-		}
-		n += length
-	}
-	return len(p), nil
-}
-
-// find returns where the byte at offset is and how many of the length bytes
-// from there on are next to it. In a dynamic disk 0 is nowhere.
-func (w *Writer) find(offset int64, length int) (int64, int) {
+// Find is blocks.Layout's.
+func (w layout) Find(offset, length int64) (at, n int64, err error) {
 	if w.opts.Kind == Fixed {
-		return offset, length
+		return offset, length, nil
 	}
 	block, within := offset/BlockSize, offset%BlockSize
-	length = int(min(int64(length), BlockSize-within))
+	length = min(length, BlockSize-within)
 	if w.blocks[block] == noBlock {
-		return 0, length
+		return blocks.Nowhere, length, nil
 	}
-	return int64(w.blocks[block])*SectorSize + bitmap + within, length
+	return int64(w.blocks[block])*SectorSize + bitmap + within, length, nil
 }
 
-// allocate gives the block with the byte at offset a place and returns where
-// that byte is. A block that would be all zero stays missing.
-func (w *Writer) allocate(offset int64, content []byte) (int64, error) {
-	if pages.Zero(content) {
-		return 0, nil
-	}
+// Allocate is blocks.Layout's. The bitmap says that the file has all sectors of
+// the block.
+func (w layout) Allocate(offset int64) (int64, error) {
 	at := w.next
 	full := [bitmap]byte{}
 	for i := range full {
@@ -175,10 +111,9 @@ func (w *Writer) allocate(offset int64, content []byte) (int64, error) {
 
 // Close writes what makes the file a disk. After it the disk can be read only.
 // The file stays open.
-func (w *Writer) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.closed = true
+func (w *Writer) Close() error { return w.disk.Close(w.finish) }
+
+func (w *Writer) finish() error {
 	f := sealed(w.footer(), footerChecksum)
 	if w.opts.Kind == Fixed {
 		return w.write("footer", f, w.size)

@@ -3,19 +3,15 @@ package vhdx
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
-	"io/fs"
-	"sync"
 	"unicode/utf16"
 
-	"sextant/internal/pages"
+	"sextant/internal/blocks"
 	"sextant/internal/span"
 )
 
 // File is what a disk is written to; it must be empty.
 type File interface {
-	io.ReaderAt
-	io.WriterAt
+	blocks.File
 	Truncate(size int64) error
 }
 
@@ -34,15 +30,16 @@ type Options struct {
 // Writer is a disk that is being made: zeros that can be read and written at
 // any place, by one goroutine after the other. Only Close makes it a disk.
 type Writer struct {
+	*disk
 	f    File
 	size int64
 	opts Options
 
-	mu     sync.Mutex
 	blocks []uint32 // MiB in the file, 0 for missing ones
 	next   int64    // where the next block goes
-	closed bool
 }
+
+type disk = blocks.Disk
 
 // The places of what Create writes.
 const (
@@ -72,6 +69,7 @@ func Create(f File, size int64, opts Options) (*Writer, error) {
 		return nil, unsupported("disk of %d bytes, a VHDX has at most %d", size, int64(MaxSize))
 	}
 	w := &Writer{f: f, size: size, opts: opts, blocks: make([]uint32, (size+block-1)/block)}
+	w.disk = blocks.New(f, size, layout{w})
 	w.next = batAt + w.batSize()
 	if opts.Fixed {
 		for i := range w.blocks {
@@ -96,72 +94,24 @@ func (w *Writer) batSize() int64 {
 	return span.AlignUp(max(1, 8*batEntries(w.size, w.opts.BlockSize, w.opts.SectorSize)), align)
 }
 
-// Size returns the bytes of the disk.
-func (w *Writer) Size() int64 { return w.size }
+// layout is where a Writer puts blocks.
+type layout struct{ *Writer }
 
-// ReadAt is io.ReaderAt's.
-func (w *Writer) ReadAt(p []byte, offset int64) (int, error) {
-	if offset < 0 || offset >= w.size {
-		return 0, io.EOF
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var end error
-	if rest := w.size - offset; int64(len(p)) > rest {
-		p, end = p[:rest], io.EOF
-	}
-	for n := 0; n < len(p); {
-		at, length := w.find(offset+int64(n), len(p)-n)
-		part := p[n : n+length]
-		clear(part)
-		if at != 0 {
-			// What was never written may lie behind the end of the file.
-			if _, err := w.f.ReadAt(part, at); err != nil && err != io.EOF {
-				return n, err
-			}
-		}
-		n += length
-	}
-	return len(p), end
-}
-
-// WriteAt is io.WriterAt's. Zeros for blocks that were not written yet take no
-// room.
-func (w *Writer) WriteAt(p []byte, offset int64) (int, error) {
-	if err := (span.Span{Offset: offset, Length: int64(len(p))}).Within(w.size); err != nil {
-		return 0, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return 0, fs.ErrClosed
-	}
-	for n := 0; n < len(p); {
-		at, length := w.find(offset+int64(n), len(p)-n)
-		part := p[n : n+length]
-		if at == 0 && !pages.Zero(part) {
-			w.allocate((offset + int64(n)) / w.opts.BlockSize)
-			at, _ = w.find(offset+int64(n), length)
-		}
-		if at != 0 {
-			if _, err := w.f.WriteAt(part, at); err != nil {
-				return n, err
-			}
-		}
-		n += length
-	}
-	return len(p), nil
-}
-
-// find returns where the byte at offset is, 0 for nowhere, and how many of the
-// length bytes from there on are next to it.
-func (w *Writer) find(offset int64, length int) (int64, int) {
+// Find is blocks.Layout's.
+func (w layout) Find(offset, length int64) (at, n int64, err error) {
 	block, within := offset/w.opts.BlockSize, offset%w.opts.BlockSize
-	length = int(min(int64(length), w.opts.BlockSize-within))
+	length = min(length, w.opts.BlockSize-within)
 	if w.blocks[block] == 0 {
-		return 0, length
+		return blocks.Nowhere, length, nil
 	}
-	return int64(w.blocks[block])*align + within, length
+	return int64(w.blocks[block])*align + within, length, nil
+}
+
+// Allocate is blocks.Layout's.
+func (w layout) Allocate(offset int64) (int64, error) {
+	w.allocate(offset / w.opts.BlockSize)
+	at, _, err := w.Find(offset, 1)
+	return at, err
 }
 
 func (w *Writer) allocate(block int64) {
@@ -171,10 +121,9 @@ func (w *Writer) allocate(block int64) {
 
 // Close writes what makes the file a disk, the file identifier last. After it
 // the disk can be read only. The file stays open.
-func (w *Writer) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.closed = true
+func (w *Writer) Close() error { return w.disk.Close(w.finish) }
+
+func (w *Writer) finish() error {
 	if err := w.f.Truncate(w.next); err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ package sparse
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,17 +32,31 @@ func Next(f *os.File, from, size int64) (start, end int64, err error) {
 	return min(start, size), min(end, size), nil
 }
 
+// Allocated returns the bytes that a file takes.
+func Allocated(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return 0
+}
+
 // Clone makes dst share all bytes of src. Where the file system cannot, the
 // error is errors.ErrUnsupported.
 func Clone(dst, src *os.File) error {
 	return refused("clone", dst, unix.IoctlFileClone(int(dst.Fd()), int(src.Fd())))
 }
 
-// Copy copies length bytes at offset from src to the same place in dst inside
-// of the kernel, or on the server. Where that cannot be, the error is
-// errors.ErrUnsupported.
-func Copy(dst, src *os.File, offset, length int64) error {
-	from, to := offset, offset
+// Copy makes length bytes of dst those of src where the machine need not move
+// them: the files share them, or a file server copies them. Where that cannot
+// be, the error is errors.ErrUnsupported. The kernel could copy in any case, but
+// takes longer for that than a program that has the bytes in its cache.
+func Copy(dst, src *os.File, to, from, length int64) error {
+	err := unix.IoctlFileCloneRange(int(dst.Fd()), &unix.FileCloneRange{
+		Src_fd: int64(src.Fd()), Src_offset: uint64(from), Src_length: uint64(length), Dest_offset: uint64(to),
+	})
+	if err = refused("clone to", dst, err); !errors.Is(err, errors.ErrUnsupported) || !remote(dst) {
+		return err
+	}
 	for length > 0 {
 		n, err := unix.CopyFileRange(int(src.Fd()), &from, int(dst.Fd()), &to, int(min(length, 1<<30)), 0)
 		if err == unix.EINTR {
@@ -55,6 +71,19 @@ func Copy(dst, src *os.File, offset, length int64) error {
 		length -= int64(n)
 	}
 	return nil
+}
+
+// remote reports whether a file lies on a server that may be able to copy.
+func remote(f *os.File) bool {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return false
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 // Flush makes the system begin to bring bytes to stable storage, so that a
