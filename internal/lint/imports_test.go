@@ -24,13 +24,10 @@ var layers = []layer{
 	{"internal/tree", []string{"internal/span", "internal/symlink"}, "words"},
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
-	{"internal/hexdump", nil, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/fsck", "internal/hexdump", "internal/openfile", "internal/pages"}, "bytes only: a format knows no other room"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/fsck", "internal/hexdump", "internal/openfile", "internal/pages", "internal/blocks"}, "bytes only: a format knows no other room"},
 	{"internal/fsck", []string{"internal/fault"}, "words"},
 	{"internal/openfile", []string{"internal/tree", "internal/fault"}, "knows trees only"},
 	{"internal/pages", []string{"internal/span"}, "knows bytes only"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/hexdump", "internal/pages", "internal/blocks"}, "bytes only: a format knows no other room"},
-	{"internal/pages", nil, "knows bytes only"},
 	{"internal/blocks", []string{"internal/span", "internal/pages"}, "knows bytes only"},
 	{"internal/disk", []string{
 		"internal/format/", "internal/probe", "internal/pages", "internal/atomic", "internal/linux/sparse", "internal/span", "internal/fault",
@@ -104,6 +101,17 @@ func TestLayers(t *testing.T) {
 		for _, path := range imports(s) {
 			if rest, ours := strings.CutPrefix(path, "sextant/"); ours && !l.allows(rest) {
 				t.Errorf("%s imports %s: %s", s.path, path, l.what)
+			}
+		}
+	}
+}
+
+// TestLayersStandOnce finds rows that one before them hides.
+func TestLayersStandOnce(t *testing.T) {
+	for i, l := range layers {
+		for _, before := range layers[:i] {
+			if strings.HasPrefix(l.dir+"/", strings.TrimSuffix(before.dir, "/")+"/") {
+				t.Errorf("%s is hidden by %s", l.dir, before.dir)
 			}
 		}
 	}
