@@ -35,7 +35,7 @@ func newBuild(env Env) *cobra.Command {
 		Use:   "build [DIR]",
 		Short: "Build the image that mkosi.conf describes",
 		Long:  buildHelp,
-		Args:  cobra.MaximumNArgs(1),
+		Args:  operands(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// -C is a change of directory, as in mkosi, make and git; an
 			// argument only says where the configuration is.

@@ -18,7 +18,7 @@ func newCat(env Env) *cobra.Command {
 		Use:   "cat IMAGE PATH...",
 		Short: "Print files of an image",
 		Long:  catHelp,
-		Args:  cobra.MinimumNArgs(2),
+		Args:  operands(2, anyNumber),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return cat(cmd.Context(), env, args[0], args[1:])
 		},

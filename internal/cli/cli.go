@@ -14,12 +14,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"sextant/internal/journal"
 	"sextant/internal/keys"
@@ -97,20 +95,10 @@ func Main(ctx context.Context, env Env, args []string) int {
 	var failed *failure
 	if !errors.As(err, &failed) {
 		// What is not ours comes from the reading of the command line.
-		failed = usage(plainly(err))
+		failed = usage(err)
 	}
 	failed.print(env.Stderr)
 	return failed.status
-}
-
-// plainly says of a switch that was given a value, as systemd's --json= takes one,
-// that it has none.
-func plainly(err error) error {
-	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) && invalid.GetFlag().Value.Type() == "bool" {
-		return fmt.Errorf("--%s takes no value, and %q was given", invalid.GetFlag().Name, invalid.GetValue())
-	}
-	return err
 }
 
 func newRoot(env Env, args []string) *cobra.Command {
@@ -128,23 +116,12 @@ func newRoot(env Env, args []string) *cobra.Command {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
+	root.SetFlagErrorFunc(badFlag)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	for _, v := range named(verbs(), args) {
 		root.AddCommand(v.command(env))
 	}
 	return root
-}
-
-// known is the error for a verb that is none, with the next best.
-func known(root *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("unknown command %q", args[0])
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
-		return &advised{err, "did you mean " + strings.Join(near, " or ") + "?"}
-	}
-	return &advised{err, "sextant --help lists the commands"}
 }
 
 // verb is a command by its name.

@@ -48,7 +48,7 @@ func newCustomize(env Env) *cobra.Command {
 		Use:   "customize --image-file BASE --config-file CONFIG --output-image-file OUT",
 		Short: "Put files and services into a base image by a config of Image Customizer",
 		Long:  customizeHelp,
-		Args:  cobra.NoArgs,
+		Args:  operands(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.schema {
 				return writeJSON(env.Stdout, prism.Schema())

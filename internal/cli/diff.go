@@ -31,7 +31,7 @@ func newDiff(env Env) *cobra.Command {
 		Use:   "diff A B",
 		Short: "Tell in what two images differ",
 		Long:  diffHelp,
-		Args:  cobra.ExactArgs(2),
+		Args:  operands(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), env, args[0], args[1])
 		},

@@ -36,7 +36,7 @@ func newExtract(env Env) *cobra.Command {
 		Use:   "extract IMAGE [PATH...]",
 		Short: "Write the files of an image to a directory or a tar archive",
 		Long:  extractHelp,
-		Args:  cobra.MinimumNArgs(1),
+		Args:  operands(1, anyNumber),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.dir != "" && f.tar != "" {
 				return usage(errors.New("--directory and --tar exclude each other"))

@@ -34,7 +34,7 @@ func newGenkey(env Env) *cobra.Command {
 		Use:   "genkey",
 		Short: "Make a key pair and a self-signed certificate",
 		Long:  genkeyHelp,
-		Args:  cobra.NoArgs,
+		Args:  operands(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			return f.run(env)
 		},

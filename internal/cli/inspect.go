@@ -28,7 +28,7 @@ func newInspect(env Env) *cobra.Command {
 		Use:   "inspect IMAGE",
 		Short: "Tell what an image is",
 		Long:  inspectHelp,
-		Args:  cobra.ExactArgs(1),
+		Args:  operands(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return couldNotLook(f.run(env, args[0]), "inspect %s", args[0])
 		},

@@ -34,7 +34,7 @@ func newInstall(env Env) *cobra.Command {
 		Use:   "install --image-file BASE --output-image-file OUT IMAGE...",
 		Short: "Put extension images into a base image, to be merged when it boots",
 		Long:  installHelp,
-		Args:  cobra.MinimumNArgs(1),
+		Args:  operands(1, anyNumber),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), env, args)
 		},

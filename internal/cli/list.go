@@ -27,7 +27,7 @@ Only root can open images. For others the list ends with what the names say.`
 func newList(env Env) *cobra.Command {
 	var f runtimeFlags
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the installed extensions, and what becomes of them", Long: listHelp, Args: cobra.NoArgs,
+		Use: "list", Short: "List the installed extensions, and what becomes of them", Long: listHelp, Args: operands(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cannotUnless(f.list(cmd.Context(), env), "list extensions")
 		},

@@ -28,7 +28,7 @@ func newLs(env Env) *cobra.Command {
 		Use:   "ls IMAGE [PATH...]",
 		Short: "List the files of an image",
 		Long:  lsHelp,
-		Args:  cobra.MinimumNArgs(1),
+		Args:  operands(1, anyNumber),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return couldNotLook(f.run(env, args[0], args[1:]), "list %s", args[0])
 		},

@@ -74,7 +74,7 @@ type act func(context.Context, activate.Request) (*merge.Report, error)
 // command makes the command of an act, with the flags that all of them have.
 func (f *runtimeFlags) command(env Env, name, short, long string, do act) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: name, Short: short, Long: long, Args: cobra.NoArgs,
+		Use: name, Short: short, Long: long, Args: operands(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), env, name, do) },
 	}
 	f.look(cmd)

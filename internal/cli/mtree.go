@@ -17,7 +17,7 @@ func newMtree(env Env) *cobra.Command {
 		Use:   "mtree IMAGE",
 		Short: "Print a manifest of the files of an image",
 		Long:  mtreeHelp,
-		Args:  cobra.ExactArgs(1),
+		Args:  operands(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return couldNotLook(printMtree(cmd.Context(), env, args[0], opts), "list %s", args[0])
 		},

@@ -42,7 +42,7 @@ func newSign(env Env) *cobra.Command {
 		Use:   "sign IMAGE",
 		Short: "Add the signature to an image built with Verity=defer",
 		Long:  signHelp,
-		Args:  cobra.ExactArgs(1),
+		Args:  operands(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), env, args[0])
 		},

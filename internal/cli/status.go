@@ -24,7 +24,7 @@ Images are not opened: "sextant list" tells why one is not merged.`
 func newStatus(env Env) *cobra.Command {
 	var f runtimeFlags
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show what is merged", Long: statusHelp, Args: cobra.NoArgs,
+		Use: "status", Short: "Show what is merged", Long: statusHelp, Args: operands(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cannotUnless(f.show(cmd.Context(), env), "show what is merged")
 		},

@@ -54,7 +54,7 @@ func newVerify(env Env) *cobra.Command {
 		Use:   "verify IMAGE",
 		Short: "Check an image",
 		Long:  verifyHelp,
-		Args:  cobra.ExactArgs(1),
+		Args:  operands(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), env, args[0], cmd.Flags().Changed("image-policy"))
 		},
