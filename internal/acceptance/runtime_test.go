@@ -37,8 +37,10 @@ systemd-sysext --help | grep -q always-refresh || always=
 trace() {
 	{ losetup -a; dmsetup ls; ls -AR /run/systemd/sysext /run/systemd/confext || true; cut -d' ' -f5 /proc/self/mountinfo | grep -v '^/proc\|^/sys' | sort; } >$RESULTS/$1 2>/dev/null
 }
-# Loop devices and verity devices go a moment after the last mount.
+# Loop devices and verity devices go a moment after the last mount. udev keeps its
+# database of hardware open, from the /usr that it found.
 settle() {
+	udevadm control --reload
 	for _ in $(seq 20); do
 		[ -n "$(cat /sys/block/loop*/loop/backing_file /sys/block/dm-*/dm/name 2>/dev/null)" ] || break
 		sleep 0.3
@@ -50,8 +52,10 @@ say "without the unit" sextant refresh
 say "theirs skips ours" systemd-sysext refresh
 say "theirs unmerges ours" systemd-sysext unmerge
 # The service manager keeps the program that starts services open from reload to
-# reload, and so an overlay that it was reloaded on.
+# reload, and so an overlay that it was reloaded on. udev may have been started from
+# one, as nothing orders it before the merge.
 systemctl daemon-reload
+systemctl restart systemd-udevd
 settle
 trace clean
 say gone "sh" "-c" "custom-tool || true"
