@@ -56,6 +56,7 @@ func (r Request) Options() (merge.Options, error) {
 	if err != nil {
 		return o, err
 	}
+	o.Verity = r.Environ.Verity(settings.ReadCommandLine(r.Environ))
 	s, err := r.settings()
 	s.Into(&o)
 	return o, err
@@ -86,7 +87,6 @@ func (r Request) basics() (merge.Options, error) {
 		Root: r.Root, Class: r.Class, Hierarchies: dirs, Images: r.images,
 		Mutable: merge.MutableNo, Submounts: merge.SubmountsKeep,
 		NoExec: r.NoExec, Force: r.Force, AlwaysRefresh: r.AlwaysRefresh,
-		Verity:    r.Environ.Verity(settings.ReadCommandLine(r.Environ)),
 		OSRelease: r.Environ.OSRelease(), Log: r.Log,
 	}, nil
 }

@@ -81,8 +81,12 @@ func (k kernel) create(path string) error {
 	})
 }
 
-func (k kernel) newNamespace() error {
-	return k.call("unshare", "mount namespace", mount.NewNamespace)
+func (k kernel) newNamespace() (table []mount.Mount, err error) {
+	err = k.call("unshare", "mount namespace", func() (err error) {
+		table, err = mount.NewNamespace()
+		return err
+	})
+	return table, err
 }
 
 func (k kernel) newMount(fstype, source string, options []mount.Option, attributes mount.Attributes) (*os.File, error) {

@@ -39,6 +39,7 @@ type run struct {
 	done    []func() error // what is left to do when all is done
 	kept    []*os.File     // copies of old overlays
 	space   *namespace
+	apart   bool                // not in the mount namespace of the system
 	lock    *os.File            // the host's own workspace
 	anchors []*x509.Certificate // of verity.d, when they are needed
 	dry     bool                // nothing outside of the namespace may change
@@ -207,9 +208,7 @@ func (r *run) prepare() (err error) {
 			return err
 		}
 	}
-	if err := r.notePropagation(); err != nil {
-		return err
-	}
+	r.apart = !sameNamespace()
 	if err := r.listCandidates(); err != nil {
 		return err
 	}
@@ -239,6 +238,7 @@ func (r *run) listCandidates() (err error) {
 // anything to do.
 func (r *run) survey() error {
 	return r.space.do(func() error {
+		r.notePropagation()
 		if err := r.mountWorkspace(); err != nil {
 			return err
 		}

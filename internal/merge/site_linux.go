@@ -9,7 +9,6 @@ import (
 
 	"sextant/internal/hierarchy"
 	"sextant/internal/inroot"
-	"sextant/internal/linux/mount"
 )
 
 // workspace is where everything is built, on a tmpfs that nobody else sees. On
@@ -87,19 +86,15 @@ func (s *site) in(kind string) string { return filepath.Join(workspace, kind, s.
 // uncover takes our own overlays off the hierarchies inside the namespace, where
 // nobody else sees it, so that the host's own directories can be layers. The
 // sub-mounts are cloned first.
-func (r *run) uncover() error {
-	table, err := mount.Table()
-	if err != nil {
-		return err
-	}
-	if err := r.findForeign(table); err != nil {
+func (r *run) uncover() (err error) {
+	if err := r.findForeign(r.space.table); err != nil {
 		return err
 	}
 	for _, s := range r.sites {
 		if s.status.Real == "" {
 			continue
 		}
-		if s.submounts, err = r.cloneSubmounts(s, table); err != nil {
+		if s.submounts, err = r.cloneSubmounts(s, r.space.table); err != nil {
 			return fmt.Errorf("mounts below %s: %w", s.real, err)
 		}
 		for ours := s.status.Merged; ours; {
