@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,7 +122,7 @@ func (c *copying) cut(ctx context.Context, parts chan<- part) error {
 	before := make(chan struct{})
 	close(before)
 	for e, err := range c.d.extents() {
-		if err != nil {
+		if err := cmp.Or(ctx.Err(), err); err != nil {
 			return err
 		}
 		for at := e.Offset; at < e.End(); {
@@ -217,14 +218,9 @@ func nonzero(b []byte, offset int64) (list []span.Span) {
 		end := min(int64(len(b)), at+block-(offset+at)%block)
 		s := span.Between(at, end)
 		at = end
-		if pages.Zero(b[s.Offset:s.End()]) {
-			continue
+		if !pages.Zero(b[s.Offset:s.End()]) {
+			list = span.Append(list, s)
 		}
-		if n := len(list); n > 0 && list[n-1].End() == s.Offset {
-			list[n-1].Length += s.Length
-			continue
-		}
-		list = append(list, s)
 	}
 	return list
 }
