@@ -30,19 +30,7 @@ func TestFormats(t *testing.T) {
 	}
 	for _, format := range disk.Formats() {
 		t.Run(string(format), func(t *testing.T) {
-			b, err := customize.OpenPath(t.Context(), base, customize.Options{Now: now()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer b.Close()
-			cfg, err := prism.Parse([]byte("os: {hostname: written}"), "c.yaml", dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			plan, err := customize.New(t.Context(), b, cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, plan := planned(t, base)
 			out := filepath.Join(dir, "out."+string(format))
 			if err := plan.Write(t.Context(), customize.Output{Path: out, Format: format}); err != nil {
 				t.Fatal(err)
@@ -89,19 +77,7 @@ func TestDraft(t *testing.T) {
 	if err := os.WriteFile(out, []byte("old"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b, err := customize.OpenPath(t.Context(), base, customize.Options{Now: now()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	cfg, err := prism.Parse([]byte("os: {hostname: written}"), "c.yaml", dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := customize.New(t.Context(), b, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, plan := planned(t, base)
 	for _, format := range disk.Formats() {
 		draft, err := b.Begin(t.Context(), customize.Output{Path: out, Format: format})
 		if err != nil {
@@ -123,4 +99,23 @@ func TestDraft(t *testing.T) {
 	if _, err := b.Begin(t.Context(), customize.Output{Path: filepath.Join(dir, "no/out")}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Begin where there is no directory = %v", err)
 	}
+}
+
+// planned opens a base and plans to give it a host name.
+func planned(t *testing.T, base string) (*customize.Base, *customize.Plan) {
+	t.Helper()
+	b, err := customize.OpenPath(t.Context(), base, customize.Options{Now: now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	cfg, err := prism.Parse([]byte("os: {hostname: written}"), "c.yaml", filepath.Dir(base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := customize.New(t.Context(), b, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, plan
 }
