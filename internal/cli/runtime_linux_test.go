@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -107,13 +106,7 @@ var passing = regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|[+
 func TestRuntime(t *testing.T) {
 	testenv.RequireRoot(t)
 	testenv.Require(t, "unshare", "setpriv", "mkfs.erofs")
-	dir := t.TempDir()
-	program := filepath.Join(dir, "sextant")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "sextant/cmd/sextant")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	program := program(t)
 	// Below /mnt, so that paths have the same length on every machine; in
 	// memory, as an overlay has no place for its changes on an overlay, which
 	// this machine's disk may be.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"sextant/internal/format/gpt"
 )
@@ -84,33 +83,14 @@ type Type struct {
 }
 
 // Types lists all types, those with an architecture first.
-func Types() []Type { return slices.Clone(types()) }
-
-// types is the table, put together when it is first needed.
-var types = sync.OnceValue(func() []Type {
+func Types() []Type {
 	var all []Type
-	for _, n := range architectureNames() {
-		uuids := uuidsOf(n.architecture)
-		for i, d := range architectureDesignators() {
-			role, rest, _ := strings.Cut(string(d), "-")
-			name := role + "-" + string(n.architecture)
-			if rest != "" {
-				name += "-" + rest
-			}
-			all = append(all, Type{
-				UUID: gpt.MustParseGUID(uuids[i]), Name: name,
-				Designator: d, Architecture: n.architecture,
-				Description: describe(d, n.fdisk),
-			})
+	for _, r := range rows("") {
+		for nth := range r.uuids {
+			all = append(all, r.typ(nth))
 		}
 	}
 	return append(all, plainTypes()...)
-})
-
-// architectureDesignators lists the roles that have a type per architecture,
-// in the order of uuidsOf.
-func architectureDesignators() []Designator {
-	return []Designator{Root, RootVerity, RootVeritySig, Usr, UsrVerity, UsrVeritySig}
 }
 
 func describe(d Designator, architecture string) string {
@@ -146,21 +126,31 @@ func plainTypes() []Type {
 
 // TypeOf returns the type with the given UUID.
 func TypeOf(uuid gpt.GUID) (Type, bool) {
-	for _, t := range types() {
-		if t.UUID == uuid {
-			return t, true
+	text := uuid.String()
+	for _, r := range rows(text) {
+		if nth := slices.Index(r.uuids, text); nth >= 0 {
+			return r.typ(nth), true
 		}
 	}
-	return Type{}, false
+	return plainType(func(t Type) bool { return t.UUID == uuid })
 }
 
 // TypeFor returns the type of a role on an architecture. The architecture does
 // not matter for roles that do not depend on it.
 func TypeFor(d Designator, a Architecture) (Type, bool) {
-	for _, t := range types() {
-		if t.Designator == d && (t.Architecture == a || t.Architecture == "") {
-			return t, true
+	for _, r := range rows(string(a)) {
+		nth := slices.Index(r.roles(), d)
+		if nth >= 0 && r.architecture == a {
+			return r.typ(nth), true
 		}
+	}
+	return plainType(func(t Type) bool { return t.Designator == d })
+}
+
+func plainType(wanted func(Type) bool) (Type, bool) {
+	all := plainTypes()
+	if i := slices.IndexFunc(all, wanted); i >= 0 {
+		return all[i], true
 	}
 	return Type{}, false
 }

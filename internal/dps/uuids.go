@@ -1,6 +1,10 @@
 package dps
 
-import "strings"
+import (
+	"strings"
+
+	"sextant/internal/format/gpt"
+)
 
 // architectureTypes has a line for each architecture and data role: the UUIDs
 // of the data, of its hash tree and of the signature of the hash tree.
@@ -49,14 +53,40 @@ x86-64       root  4f68bce3-e8cd-4db1-96e7-fbcaf984b709  2c7357ed-ebd2-46d9-aec1
 x86-64       usr   8484680c-9521-48c6-9c11-b0720656f69e  77ff5f63-e7b6-4633-acf4-1565b864c0e6  e7bb33fb-06cf-4e81-8273-e543b413e2e2
 `
 
-// uuidsOf returns the UUIDs of the six types of an architecture, in the order
-// of architectureDesignators.
-func uuidsOf(a Architecture) []string {
-	var uuids []string
+// row is a line of architectureTypes.
+type row struct {
+	architecture Architecture
+	data         Designator
+	uuids        []string // as roles has them
+}
+
+// rows returns the lines that have text in them.
+func rows(text string) []row {
+	var found []row
 	for line := range strings.Lines(architectureTypes) {
-		if fields := strings.Fields(line); len(fields) > 0 && fields[0] == string(a) {
-			uuids = append(uuids, fields[2:]...)
+		if !strings.Contains(line, text) {
+			continue
+		}
+		if fields := strings.Fields(line); len(fields) > 0 {
+			found = append(found, row{Architecture(fields[0]), Designator(fields[1]), fields[2:]})
 		}
 	}
-	return uuids
+	return found
+}
+
+func (r row) roles() []Designator {
+	verity, _ := r.data.Verity()
+	signature, _ := r.data.VeritySig()
+	return []Designator{r.data, verity, signature}
+}
+
+// typ returns the nth type of the line.
+func (r row) typ(nth int) Type {
+	role := r.roles()[nth]
+	suffix := strings.TrimPrefix(string(role), string(r.data))
+	return Type{
+		UUID: gpt.MustParseGUID(r.uuids[nth]), Name: string(r.data) + "-" + string(r.architecture) + suffix,
+		Designator: role, Architecture: r.architecture,
+		Description: describe(role, r.architecture.names().fdisk),
+	}
 }

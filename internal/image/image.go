@@ -117,9 +117,9 @@ func openFile(f *os.File) (*Image, error) {
 }
 
 // The errors about bytes that are no image.
-var (
-	errEmpty   = fmt.Errorf("is empty: %w", fault.ErrCorrupt)
-	errUnknown = fmt.Errorf("neither a partition table nor a file system: %w", fault.ErrCorrupt)
+const (
+	errEmpty   = fault.Corrupt("is empty")
+	errUnknown = fault.Corrupt("neither a partition table nor a file system")
 )
 
 // Read opens an image of size bytes. Bytes that are neither a partition table

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"sextant/internal/dps"
@@ -42,7 +41,7 @@ func (m *Image) Tree() (*tree.Tree, error) {
 }
 
 // errNoVolume says that a partition table has nothing that systemd mounts.
-var errNoVolume = fmt.Errorf("%w: %w", errors.New("no root and no usr partition"), fault.ErrUnsupported)
+const errNoVolume = fault.Unsupported("no root and no usr partition")
 
 func (m *Image) partTree(p *Part) (*tree.Tree, error) {
 	fsys, _, err := m.FileSystem(p)

@@ -113,7 +113,7 @@ func (e *Editor) do(what, at string, change func(name string) error) error {
 	case e.closed:
 		err = fs.ErrClosed
 	case e.opts.ReadOnly:
-		err = errReadOnly
+		err = readOnly()
 	case name == "":
 		err = change(".")
 	default:
@@ -258,7 +258,7 @@ func (e *Editor) remove(at string, how func(string) error) error {
 // Commit writes all changes and unmounts the file system.
 func (e *Editor) Commit() error {
 	if e.opts.ReadOnly {
-		return errReadOnly
+		return readOnly()
 	}
 	if e.closed {
 		return fs.ErrClosed

@@ -39,5 +39,5 @@ func needsRoot(kind string) error {
 	return fmt.Errorf("file system %s is changed through the kernel alone, which takes root on Linux: %w", kind, fault.ErrUnsupported)
 }
 
-// errReadOnly is what a change of a file system that is mounted for reading is.
-var errReadOnly = fmt.Errorf("is mounted for reading: %w", fs.ErrPermission)
+// readOnly is what a change of a file system that is mounted for reading is.
+func readOnly() error { return fmt.Errorf("is mounted for reading: %w", fs.ErrPermission) }

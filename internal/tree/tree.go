@@ -369,20 +369,17 @@ func (t *Tree) MakeDirs(path string, perm Mode, modTime time.Time) (*Inode, erro
 	return node, nil
 }
 
-// SkipDir makes Walk pass over what is in the directory it was called for.
-var SkipDir = fs.SkipDir
-
 // Walk calls visit for every name in the tree, a directory before what is in
 // it, entries in byte order. Paths are absolute; the root is "/". A file with
 // several hard links is visited under each name. Walk stops at the first
-// error other than SkipDir.
+// error other than fs.SkipDir, which makes it pass over what is in a directory.
 func (t *Tree) Walk(visit func(path string, node *Inode) error) error {
 	return walk("/", t.Root, visit)
 }
 
 func walk(path string, node *Inode, visit func(string, *Inode) error) error {
 	if err := visit(path, node); err != nil {
-		if err == SkipDir && node.Mode.IsDir() {
+		if err == fs.SkipDir && node.Mode.IsDir() {
 			return nil
 		}
 		return err

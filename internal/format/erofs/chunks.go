@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -117,6 +118,6 @@ func (m *chunkMap) renderTable(p []byte, first int64, blockBits uint8) {
 		if k < len(m.runs) && m.runs[k].first <= i {
 			block = m.runs[k].block + uint32((i-m.runs[k].first)<<(m.bits-blockBits))
 		}
-		le.PutUint32(p, block)
+		binary.LittleEndian.PutUint32(p, block)
 	}
 }

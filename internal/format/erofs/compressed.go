@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 
@@ -60,7 +61,7 @@ func newCompressed(i *Inode) (*compressed, error) {
 	switch {
 	case header.Cluster&clusterFragment != 0:
 		c.form = "place in the packed inode"
-		err = c.openFragment(int64(le.Uint64(p) &^ (1 << 63)))
+		err = c.openFragment(int64(binary.LittleEndian.Uint64(p) &^ (1 << 63)))
 	case i.Format.Layout() == CompressedFull && header.Advise&AdviseExtents != 0:
 		c.form = "extents"
 		err = c.openExtents(header)

@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -184,7 +185,7 @@ func (c *chunked) each(s span.Span, visit func(part span.Span, at int64) error) 
 // block decodes the block number at the start of p.
 func (c *chunked) block(p []byte) (int64, error) {
 	if c.entry == chunkEntrySize {
-		return nullable(int64(le.Uint32(p)), nullBlock), nil
+		return nullable(int64(binary.LittleEndian.Uint32(p)), nullBlock), nil
 	}
 	var index ChunkIndex
 	take(p[:chunkIndexSize], &index)

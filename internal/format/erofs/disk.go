@@ -351,18 +351,16 @@ type ChunkIndex struct {
 	Block     uint32 // 4
 }
 
-var le = binary.LittleEndian
-
 // put encodes v, one of the structs above, at the start of p.
 func put(p []byte, v any) {
-	if _, err := binary.Encode(p, le, v); err != nil {
+	if _, err := binary.Encode(p, binary.LittleEndian, v); err != nil {
 		panic("internal error: " + err.Error())
 	}
 }
 
 // take decodes v, a pointer to one of the structs above, from the start of p.
 func take(p []byte, v any) {
-	if _, err := binary.Decode(p, le, v); err != nil {
+	if _, err := binary.Decode(p, binary.LittleEndian, v); err != nil {
 		panic("internal error: " + err.Error())
 	}
 }

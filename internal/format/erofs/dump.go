@@ -170,7 +170,7 @@ func (d *describer) dirBlock(out *printer, p []byte) {
 		out.line(p[k*direntSize:(k+1)*direntSize], "Dirent", text)
 	}
 	for k, e := range entries {
-		at := int(le.Uint16(p[k*direntSize+8:]))
+		at := int(binary.LittleEndian.Uint16(p[k*direntSize+8:]))
 		out.text("Name", p[at:at+len(e.Name)])
 	}
 }
@@ -182,7 +182,7 @@ func (d *describer) xattrBody(out *printer, p []byte) {
 		if at+4 > len(p) {
 			return
 		}
-		id := le.Uint32(p[at:])
+		id := binary.LittleEndian.Uint32(p[at:])
 		_, sharedAt := d.f.sharedAt(id)
 		out.line(p[at:at+4], fmt.Sprintf("Shared %d", k), fmt.Sprintf("%d, at %#x", id, sharedAt))
 		at += 4

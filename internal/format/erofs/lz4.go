@@ -1,6 +1,9 @@
 package erofs
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 var errLZ4 = errors.New("the LZ4 data is broken")
 
@@ -26,7 +29,7 @@ func unpackLZ4(dst, src []byte) (d, s int, err error) {
 		if len(src)-s < 2 {
 			return d, s, errLZ4
 		}
-		distance := int(le.Uint16(src[s:]))
+		distance := int(binary.LittleEndian.Uint16(src[s:]))
 		s += 2
 		length, ok := lz4Length(src, &s, int(token&15))
 		if !ok || distance == 0 || distance > d {

@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -176,7 +177,7 @@ func (f *FS) checkChecksum() error {
 	if err != nil {
 		return err
 	}
-	le.PutUint32(p[4:], 0)
+	binary.LittleEndian.PutUint32(p[4:], 0)
 	if sum := checksum(p); sum != f.super.Checksum {
 		return corrupt("checksum %#08x does not match %#08x", f.super.Checksum, sum)
 	}
@@ -237,7 +238,7 @@ func (f *FS) inode(nid uint64) (*Inode, error) {
 	if err != nil {
 		return nil, err
 	}
-	i.Format = Format(le.Uint16(p))
+	i.Format = Format(binary.LittleEndian.Uint16(p))
 	switch {
 	case i.Format&^formatKnown != 0 || i.Format&formatBit4 != 0 && f.super.FeatureIncompat&Incompat48Bit == 0:
 		return nil, unsupported("format %#x", uint16(i.Format))

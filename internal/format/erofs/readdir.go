@@ -2,6 +2,7 @@ package erofs
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"sort"
 	"strings"
@@ -114,7 +115,7 @@ func parseDirBlock(p []byte) ([]DirEntry, error) {
 		e := decodeDirent(p[at:])
 		end := len(p)
 		if at+direntSize < table {
-			end = int(le.Uint16(p[at+direntSize+8:]))
+			end = int(binary.LittleEndian.Uint16(p[at+direntSize+8:]))
 		} else if n := bytes.IndexByte(p[start:], 0); n >= 0 {
 			end = start + n
 		}
@@ -134,7 +135,7 @@ func parseDirBlock(p []byte) ([]DirEntry, error) {
 // decodeDirent reads the entry that p begins with, field by field: there are
 // too many of them for binary.Decode, which takes ten times as long.
 func decodeDirent(p []byte) Dirent {
-	return Dirent{NID: le.Uint64(p), NameOffset: le.Uint16(p[8:]), FileType: FileType(p[10])}
+	return Dirent{NID: binary.LittleEndian.Uint64(p), NameOffset: binary.LittleEndian.Uint16(p[8:]), FileType: FileType(p[10])}
 }
 
 // checkEntry returns an error if name can not follow the entries before it.

@@ -2,6 +2,7 @@ package erofs
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -35,7 +36,7 @@ func (i *Inode) xattrs(shared func(id uint32) (tree.Xattr, error)) ([]tree.Xattr
 	}
 	var list []tree.Xattr
 	for range header.SharedCount {
-		x, err := shared(le.Uint32(p))
+		x, err := shared(binary.LittleEndian.Uint32(p))
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +154,7 @@ func (f *FS) readPrefixes() error {
 		if err != nil {
 			return err
 		}
-		size := int64(le.Uint16(p))
+		size := int64(binary.LittleEndian.Uint16(p))
 		if size == 0 || size > 1+tree.NameMax {
 			return corrupt("a prefix has %d bytes", size)
 		}

@@ -125,11 +125,11 @@ func (f *FS) eachConfig(visit func(a Algorithm, s span.Span, config any) error) 
 		if err != nil {
 			return err
 		}
-		s := span.Span{Offset: at + 2, Length: int64(le.Uint16(p))}
+		s := span.Span{Offset: at + 2, Length: int64(binary.LittleEndian.Uint16(p))}
 		if p, err = f.bytes(s); err != nil {
 			return err
 		}
-		if _, err := binary.Decode(p, le, configs[a]); err != nil {
+		if _, err := binary.Decode(p, binary.LittleEndian, configs[a]); err != nil {
 			return corrupt("the settings of %s have %d bytes", a, len(p))
 		}
 		if err := visit(a, s, configs[a]); err != nil {

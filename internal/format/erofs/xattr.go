@@ -1,6 +1,7 @@
 package erofs
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -62,7 +63,7 @@ func (t *xattrTable) encodeBody(xattrs []tree.Xattr) (string, error) {
 		}
 		if header.SharedCount < maxSharedXattrs && t.worthSharing() {
 			header.SharedCount++
-			t.ids = le.AppendUint32(t.ids, t.number())
+			t.ids = binary.LittleEndian.AppendUint32(t.ids, t.number())
 		} else {
 			t.inline = append(t.inline, t.entry...)
 		}

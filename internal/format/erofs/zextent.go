@@ -1,6 +1,8 @@
 package erofs
 
 import (
+	"encoding/binary"
+
 	"sextant/internal/span"
 )
 
@@ -50,7 +52,7 @@ func (c *compressed) openExtents(header MapHeader) error {
 			return err
 		}
 		x.at += 8
-		x.start = int64(le.Uint64(p))
+		x.start = int64(binary.LittleEndian.Uint64(p))
 		if x.start < 0 || x.start > c.f.size {
 			return corrupt("the data starts at %d", uint64(x.start))
 		}
@@ -148,7 +150,7 @@ func (x *extents) sum(k int64) (low, high uint32, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		x.start = int64(le.Uint64(p))
+		x.start = int64(binary.LittleEndian.Uint64(p))
 	}
 	for x.next < k {
 		e, err := x.load(x.next)

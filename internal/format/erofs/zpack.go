@@ -1,6 +1,9 @@
 package erofs
 
-import "sextant/internal/span"
+import (
+	"encoding/binary"
+	"sextant/internal/span"
+)
 
 // packs is where compact indexes are. Several of them share a base block, in a
 // pack: two in eight bytes, or sixteen in 32. The small packs stand in front,
@@ -66,7 +69,7 @@ type pack struct {
 // index decodes index k.
 func (p pack) index(k int) (kind LclusterType, value int64) {
 	bits := (len(p.bytes) - 4) * 8 / p.count
-	v := le.Uint32(p.bytes[k*bits/8:]) >> (k * bits % 8)
+	v := binary.LittleEndian.Uint32(p.bytes[k*bits/8:]) >> (k * bits % 8)
 	return LclusterType(v >> p.valueBits & indexTypeMask), int64(v & (1<<p.valueBits - 1))
 }
 
@@ -104,7 +107,7 @@ func (x *indexes) loadCompact(n int64) (l lcluster, err error) {
 // block returns the block of head k: the pack's, and the blocks of all
 // pclusters that start or have their size in the pack before.
 func (p pack) block(k int, big bool) (int64, error) {
-	block := int64(le.Uint32(p.bytes[len(p.bytes)-4:]))
+	block := int64(binary.LittleEndian.Uint32(p.bytes[len(p.bytes)-4:]))
 	if !big {
 		block++
 	}

@@ -10,7 +10,7 @@ import (
 
 // ErrNoTable says that an image has no GPT header at any place where one could
 // be. It is also fault.ErrCorrupt.
-var ErrNoTable = fmt.Errorf("no GUID partition table: %w", fault.ErrCorrupt)
+var ErrNoTable error = fault.Corrupt("no GUID partition table")
 
 // Place names a part of the table.
 type Place string

@@ -84,7 +84,7 @@ func (c *check) inodeTable() {
 			return
 		}
 		if len(c.seen) >= maxEntries {
-			c.report(PlaceInodes, nil, errTooMany)
+			c.report(PlaceInodes, nil, tooMany())
 			return
 		}
 		if numbers[n.number] {
@@ -203,7 +203,7 @@ func (c *check) directory(path *trail, dir *inode) {
 			return
 		}
 		if c.entries++; c.entries > maxEntries {
-			c.report(PlaceDirectory, path.orRoot(), errTooMany)
+			c.report(PlaceDirectory, path.orRoot(), tooMany())
 			return
 		}
 		if e.kind == typeDir {
@@ -256,7 +256,7 @@ func (c *check) list(path *trail, dir *inode) ([]entry, error) {
 			c.report(PlaceDirectory, path.orRoot(), corrupt("%q stands behind %q", e.name, list[n-1].name))
 		}
 		if list = append(list, e); len(list) > maxEntries {
-			return nil, errTooMany
+			return nil, tooMany()
 		}
 	}
 	if err := c.index(dir, heads); err != nil {
@@ -296,7 +296,7 @@ func (c *check) index(dir *inode, heads map[int64]head) error {
 
 func (c *check) entry(path *trail, e *entry) {
 	if path.depth > maxDepth {
-		c.report(PlaceDirectory, path, errTooDeep)
+		c.report(PlaceDirectory, path, tooDeep())
 		return
 	}
 	n, err := c.fs.child(e)

@@ -29,7 +29,7 @@ func (c *check) note(s stored, want int64, inode uint32) error {
 	before, ok := c.blocks[s.at]
 	if !ok {
 		if len(c.blocks) >= maxEntries {
-			return errTooMany
+			return tooMany()
 		}
 		c.blocks[s.at] = &found{stored: s, want: want, inode: inode}
 		return nil
@@ -72,7 +72,7 @@ func (c *check) fragments() {
 			c.harmless(PlaceFragments, nil, "fragment %d at %d is a data block too", i, s.at)
 		}
 		if len(c.blocks) >= maxEntries {
-			err = errTooMany
+			err = tooMany()
 			break
 		}
 		c.blocks[s.at] = f

@@ -2,6 +2,7 @@ package squashfs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -84,7 +85,7 @@ func readAll(dst []byte, r io.Reader) ([]byte, error) {
 	return nil, io.ErrNoProgress
 }
 
-var errTooLong = fmt.Errorf("unpacks to more than a block")
+var errTooLong = errors.New("unpacks to more than a block")
 
 func unpackLZ4(dst, src []byte) ([]byte, error) {
 	n, err := lz4.UncompressBlock(src, dst[:cap(dst)])

@@ -183,7 +183,7 @@ func (fs *FS) appendEntries(list []entry, dir *inode) ([]entry, error) {
 		}
 		list = append(list, e)
 	}
-	return nil, errTooMany
+	return nil, tooMany()
 }
 
 // sorted sorts entries by name, and wants each name once.
@@ -316,4 +316,6 @@ type way struct {
 	nth int32
 }
 
-var errTooMany = fmt.Errorf("more than %d directory entries: %w", maxEntries, fault.ErrUnsupported)
+func tooMany() error {
+	return fmt.Errorf("more than %d directory entries: %w", maxEntries, fault.ErrUnsupported)
+}

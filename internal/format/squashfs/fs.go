@@ -202,7 +202,7 @@ func (fsys *FS) Walk(visit func(path string, e fs.DirEntry) error) error {
 
 func (fsys *FS) walk(prefix string, dir *inode, depth int, visit func(string, fs.DirEntry) error) error {
 	if depth > maxDepth {
-		return errTooDeep
+		return tooDeep()
 	}
 	list, err := fsys.entries(dir)
 	if err != nil {

@@ -42,7 +42,7 @@ func (n *namer) names(path string, dir *inode) error {
 	n.open = list
 	defer func() { n.open = n.open[:first] }()
 	if n.count += len(list) - first; n.count > maxEntries {
-		return errTooMany
+		return tooMany()
 	}
 	for _, e := range list[first:] {
 		if err := n.see(path, e.name, e.kind.treeType()); err != nil {

@@ -27,7 +27,9 @@ func (fs *FS) Tree() (*tree.Tree, error) {
 // which Linux accepts can name (half of PATH_MAX).
 const maxDepth = 2048
 
-var errTooDeep = fmt.Errorf("more than %d directories in each other: %w", maxDepth, fault.ErrUnsupported)
+func tooDeep() error {
+	return fmt.Errorf("more than %d directories in each other: %w", maxDepth, fault.ErrUnsupported)
+}
 
 // trail is a path, as links from its end to the root, which is nil. Spelled
 // out, the paths of a crafted image could take gigabytes.
@@ -72,7 +74,7 @@ func (b *builder) fill(path *trail, dir *inode, into *tree.Inode) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	if b.entries += len(list); b.entries > maxEntries {
-		return errTooMany
+		return tooMany()
 	}
 	for i := range list {
 		if err := b.add(path.down(list[i].name), into, &list[i]); err != nil {
@@ -89,7 +91,7 @@ func (b *builder) add(path *trail, into *tree.Inode, e *entry) error {
 		return corrupt("%s: inode number %d has another file", path, e.number)
 	}
 	if path.depth > maxDepth {
-		return errTooDeep
+		return tooDeep()
 	}
 	n, err := b.fs.child(e)
 	if err != nil {
