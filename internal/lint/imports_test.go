@@ -24,7 +24,7 @@ var layers = []layer{
 	{"internal/tree", []string{"internal/span", "internal/symlink"}, "words"},
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/fsck", "internal/hexdump", "internal/openfile", "internal/pages", "internal/blocks"}, "bytes only: a format knows no other room"},
+	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/fsck", "internal/hexdump", "internal/openfile", "internal/pages", "internal/blocks", "internal/format/lz4"}, "bytes only: a format knows no other room"},
 	{"internal/fsck", []string{"internal/fault"}, "words"},
 	{"internal/openfile", []string{"internal/tree", "internal/fault"}, "knows trees only"},
 	{"internal/pages", []string{"internal/span"}, "knows bytes only"},

@@ -23,11 +23,11 @@ import (
 	"strconv"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 
 	"sextant/internal/fault"
+	"sextant/internal/format/lz4"
 )
 
 const (
@@ -114,7 +114,7 @@ func hasAny(start []byte, magics ...string) bool {
 
 // decompress returns what the compressed bytes stand for. The readers may take
 // more than their own part, as nothing follows a compressed one in practice;
-// gzip alone is exact.
+// gzip and lz4 are exact.
 func decompress(r *bufio.Reader, start []byte) (io.Reader, error) {
 	switch {
 	case hasAny(start, "\x1f\x8b"):
@@ -136,8 +136,10 @@ func decompress(r *bufio.Reader, start []byte) (io.Reader, error) {
 	case hasAny(start, "\x5d\x00\x00"):
 		z, err := lzma.NewReader(r)
 		return z, corrupt(err)
-	case hasAny(start, "\x02\x21\x4c\x18", "\x04\x22\x4d\x18"):
+	case hasAny(start, "\x02\x21\x4c\x18"):
 		return lz4.NewReader(r), nil
+	case hasAny(start, "\x04\x22\x4d\x18"):
+		return nil, fault.Unsupported("part of an initramfs is an LZ4 frame, of which Linux takes the legacy kind alone, that of lz4 -l")
 	case hasAny(start, "BZh"):
 		return bzip2.NewReader(r), nil
 	}
@@ -145,8 +147,8 @@ func decompress(r *bufio.Reader, start []byte) (io.Reader, error) {
 }
 
 func corrupt(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, fault.ErrCorrupt) {
+		return err
 	}
 	return fmt.Errorf("%w: %w", err, fault.ErrCorrupt)
 }

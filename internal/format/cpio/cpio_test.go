@@ -65,6 +65,9 @@ func TestNames(t *testing.T) {
 		{"xz", "(pack early; pack main | xz --check=crc32) >initrd", slices.Concat(early, main)},
 		{"xz", "(pack early; pack main | xz --format=lzma) >initrd", slices.Concat(early, main)},
 		{"lz4", "(pack early; pack main | lz4 -l -q) >initrd", slices.Concat(early, main)},
+		{"lz4", "(pack early | lz4 -l -q; head -c 100 /dev/zero; pack main | lz4 -l -9 -q) >initrd", slices.Concat(early, main)},
+		{"lz4", "(pack early | lz4 -l -q; pack main | lz4 -l -q) >initrd", slices.Concat(early, main)},
+		{"lz4", "(pack early | lz4 -l -q; head -c 100 /dev/zero; pack main) >initrd", slices.Concat(early, main)},
 		{"bzip2", "(pack early; pack main | bzip2) >initrd", slices.Concat(early, main)},
 	} {
 		t.Run(c.script, func(t *testing.T) {
@@ -91,6 +94,8 @@ func TestBroken(t *testing.T) {
 		"no archive":       {[]byte("hello world"), fault.ErrUnsupported},
 		"bad number":       {append([]byte("070701zzzzzzzz"), make([]byte, 200)...), fault.ErrCorrupt},
 		"cut gzip":         {[]byte("\x1f\x8b\x08"), fault.ErrCorrupt},
+		"cut lz4":          {[]byte("\x02\x21\x4c\x18\x08\x00\x00\x00"), fault.ErrCorrupt},
+		"LZ4 frame":        {[]byte("\x04\x22\x4d\x18\x64\x40\xa7\x00\x00\x00\x00\x05\x5d\xcc\x02"), fault.ErrUnsupported},
 		"second is broken": {append(bytes.Clone(whole), "rubbish"...), fault.ErrUnsupported},
 	} {
 		if _, err := names(c.initrd); !errors.Is(err, c.want) {
@@ -109,6 +114,7 @@ func TestBroken(t *testing.T) {
 func FuzzNames(f *testing.F) {
 	f.Add([]byte("070701" + "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000b00000000TRAILER!!!\x00\x00\x00\x00"))
 	f.Add([]byte("\x1f\x8b\x08\x00"))
+	f.Add([]byte("\x02\x21\x4c\x18\x07\x00\x00\x00\x60070701"))
 	f.Fuzz(func(t *testing.T, initrd []byte) {
 		total := 0
 		stop := errors.New("enough")

@@ -3,6 +3,8 @@ package erofs
 import (
 	"errors"
 	"io"
+
+	"sextant/internal/format/lz4"
 )
 
 var errLZMA = errors.New("the LZMA data is broken")
@@ -144,7 +146,7 @@ func (z *lzma) decode(dst []byte) error {
 		if reps[0] > d || reps[0] <= 0 { // the end marker too is none of MicroLZMA
 			return errLZMA
 		}
-		d = repeat(dst, d, reps[0], length)
+		d = lz4.Repeat(dst, d, reps[0], length)
 	}
 	return nil
 }

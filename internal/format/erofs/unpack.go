@@ -11,6 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"sextant/internal/fault"
+	"sextant/internal/format/lz4"
 	"sextant/internal/span"
 )
 
@@ -58,7 +59,7 @@ func (f *FS) unpack(dst []byte, src source, p pcluster) error {
 func (u *unpacker) decode(dst, src []byte, p pcluster) (more bool, err error) {
 	switch p.algorithm {
 	case LZ4:
-		n, used, err := unpackLZ4(dst, src)
+		n, used, err := lz4.DecodeStart(dst, src)
 		if err == nil && n < len(dst) {
 			err = io.ErrUnexpectedEOF
 		}

@@ -36,47 +36,6 @@ func noise(seed uint64, size int) tree.Bytes {
 	return p
 }
 
-// TestUnpackLZ4 decodes blocks written by hand.
-func TestUnpackLZ4(t *testing.T) {
-	tests := []struct {
-		name string
-		src  string
-		size int
-		want string
-		rest int // of src
-		ok   bool
-	}{
-		{"literals", "\x50hello", 5, "hello", 0, true},
-		{"literals cut", "\x50hello", 3, "hel", 2, true},
-		{"match", "\x32abc\x03\x00\x10x", 10, "abcabcabcx", 0, true},
-		{"match cut", "\x32abc\x03\x00\x10x", 7, "abcabca", 2, true},
-		{"match at the end", "\x32abc\x03\x00\x00", 9, "abcabcabc", 0, true},
-		{"run", "\x1fa\x01\x00\x02\x10b", 23, "aaaaaaaaaaaaaaaaaaaaaab", 0, true},
-		{"many literals", "\xf0\x01" + "0123456789abcdef", 16, "0123456789abcdef", 0, true},
-		{"long length", "\xf0\xff\x00" + string(make([]byte, 270)), 270, string(make([]byte, 270)), 0, true},
-		{"too short", "\x20ab", 5, "ab", 0, true},
-		{"empty", "", 5, "", 0, true},
-		{"literals missing", "\x50hell", 5, "", 0, false},
-		{"length missing", "\xf0\xff", 5, "", 0, false},
-		{"distance missing", "\x12a\x01", 9, "", 0, false},
-		{"distance 0", "\x12a\x00\x00\x10x", 9, "", 0, false},
-		{"distance too large", "\x12a\x02\x00\x10x", 9, "", 0, false},
-		{"match length missing", "\x1fa\x01\x00", 900, "", 0, false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			dst := make([]byte, test.size)
-			d, s, err := erofs.UnpackLZ4(dst, []byte(test.src))
-			if (err == nil) != test.ok {
-				t.Fatalf("UnpackLZ4() = %d, %d, %v", d, s, err)
-			}
-			if got := string(dst[:d]); test.ok && (got != test.want || len(test.src)-s != test.rest) {
-				t.Errorf("UnpackLZ4() = %q with %d bytes left, want %q with %d", got, len(test.src)-s, test.want, test.rest)
-			}
-		})
-	}
-}
-
 // packLZMA returns src as MicroLZMA: the stream of a library with its header of
 // 13 bytes and the zero behind that replaced.
 func packLZMA(t testing.TB, src []byte, props lzma.Properties) []byte {
@@ -133,11 +92,6 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(packLZMA(f, text(1, 3000), lzma.Properties{LC: 3, PB: 2}), uint16(3000))
 	f.Fuzz(func(t *testing.T, src []byte, size uint16) {
 		whole, half := make([]byte, size), make([]byte, size/2)
-		n, _, err := erofs.UnpackLZ4(whole, src)
-		if m, _, e := erofs.UnpackLZ4(half, src); err == nil && (e != nil || m != min(n, len(half)) || !bytes.Equal(whole[:m], half[:m])) {
-			t.Errorf("UnpackLZ4(%d of %d bytes) = %d, %v", len(half), n, m, e)
-		}
-		clear(whole)
 		if _, err := erofs.UnpackLZMA(whole, src); err == nil {
 			if _, err := erofs.UnpackLZMA(half, src); err != nil || !cmp.Equal(whole[:len(half)], half) {
 				t.Errorf("UnpackLZMA(%d of %d bytes) = %v", len(half), len(whole), err)

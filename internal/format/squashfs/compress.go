@@ -9,9 +9,9 @@ import (
 
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
 
 	"sextant/internal/fault"
+	"sextant/internal/format/lz4"
 )
 
 // unpacker unpacks one block into dst, up to dst's capacity, and returns what
@@ -88,7 +88,7 @@ func readAll(dst []byte, r io.Reader) ([]byte, error) {
 var errTooLong = errors.New("unpacks to more than a block")
 
 func unpackLZ4(dst, src []byte) ([]byte, error) {
-	n, err := lz4.UncompressBlock(src, dst[:cap(dst)])
+	n, err := lz4.Decode(dst[:cap(dst)], src)
 	if err != nil {
 		return nil, err
 	}
