@@ -3,7 +3,6 @@ package customize
 import (
 	"bytes"
 	"context"
-	"debug/pe"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"strings"
 
 	"sextant/internal/format/cpio"
+	"sextant/internal/format/program"
 )
 
 // needInInitrd wants a kernel module where an initrd can use it: built into
@@ -146,13 +146,9 @@ func initrdSection(f fs.File) (io.Reader, error) {
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}
-	program, err := pe.NewFile(r)
+	state, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	section := program.Section(".initrd")
-	if section == nil {
-		return nil, errors.New("has no section .initrd")
-	}
-	return section.Open(), nil
+	return program.Section(r, state.Size(), ".initrd")
 }

@@ -2,7 +2,6 @@ package customize
 
 import (
 	"bytes"
-	"debug/elf"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 
 	"sextant/internal/dps"
 	"sextant/internal/extension"
+	"sextant/internal/format/program"
 	"sextant/internal/sysroot"
 )
 
@@ -112,28 +112,57 @@ func architectureOf(root *sysroot.Root, name string) dps.Architecture {
 	if !ok {
 		return ""
 	}
-	program, err := elf.NewFile(r)
+	header, err := program.ReadELF(r)
 	if err != nil {
 		return ""
 	}
-	little := program.Data == elf.ELFDATA2LSB
-	switch m := program.Machine; {
-	case m == elf.EM_X86_64:
+	return architectureFor(header)
+}
+
+func architectureFor(p program.ELF) dps.Architecture {
+	// pick takes the architecture with the program's width and byte order.
+	pick := func(big32, big64, little32, little64 dps.Architecture) dps.Architecture {
+		switch wide := p.Class == program.Class64; {
+		case p.Order == program.Big && wide:
+			return big64
+		case p.Order == program.Big:
+			return big32
+		case wide:
+			return little64
+		}
+		return little32
+	}
+	switch p.Machine {
+	case program.X86_64: // 32 bits wide too, as x32
 		return dps.X86_64
-	case m == elf.EM_386:
+	case program.I386:
 		return dps.X86
-	case m == elf.EM_AARCH64:
+	case program.AArch64:
 		return dps.ARM64
-	case m == elf.EM_ARM:
+	case program.ARM:
 		return dps.ARM
-	case m == elf.EM_RISCV && program.Class == elf.ELFCLASS64:
-		return dps.RISCV64
-	case m == elf.EM_PPC64 && little:
-		return dps.PPC64LE
-	case m == elf.EM_S390:
-		return dps.S390X
-	case m == elf.EM_LOONGARCH:
-		return dps.LoongArch64
+	case program.RISCV:
+		return pick("", "", dps.RISCV32, dps.RISCV64)
+	case program.PPC:
+		return dps.PPC
+	case program.PPC64:
+		return pick("", dps.PPC64, "", dps.PPC64LE)
+	case program.S390:
+		return pick(dps.S390, dps.S390X, "", "")
+	case program.LoongArch:
+		return pick("", "", "", dps.LoongArch64)
+	case program.MIPS:
+		return pick(dps.MIPS, dps.MIPS64, dps.MIPSLE, dps.MIPS64LE)
+	case program.Alpha:
+		return dps.Alpha
+	case program.ARC, program.ARCv2:
+		return dps.ARC
+	case program.IA64:
+		return dps.IA64
+	case program.PARISC:
+		return dps.PARISC
+	case program.TILEGx:
+		return dps.TILEGx
 	}
 	return ""
 }
