@@ -222,8 +222,7 @@ func (r *run) prepare() (err error) {
 	return r.lookAround()
 }
 
-// lookAround finds the mounts of others that meet the hierarchies, and copies
-// those that will lie on the new overlays.
+// lookAround finds the mounts of others that meet the hierarchies.
 func (r *run) lookAround() error {
 	table, err := r.hostTable()
 	if err != nil {
@@ -237,7 +236,7 @@ func (r *run) lookAround() error {
 		if s.status.Real == "" {
 			continue
 		}
-		if s.submounts, err = r.cloneSubmounts(s, table); err != nil {
+		if s.submounts, err = below(s.real, hierarchy.DotDir(r.opts.Class), table); err != nil {
 			return fmt.Errorf("mounts below %s: %w", s.real, err)
 		}
 	}

@@ -84,11 +84,16 @@ func (r *run) close() {
 func (s *site) in(kind string) string { return filepath.Join(workspace, kind, s.path) }
 
 // uncover takes our own overlays off the hierarchies inside the namespace, where
-// nobody else sees it, so that the host's own directories can be layers.
+// nobody else sees it, so that the host's own directories can be layers. The
+// sub-mounts are copied first, which works for unbindable ones only here, where
+// they are private.
 func (r *run) uncover() (err error) {
 	for _, s := range r.sites {
 		if s.status.Real == "" {
 			continue
+		}
+		if err := r.copySubmounts(s.submounts); err != nil {
+			return fmt.Errorf("mounts below %s: %w", s.real, err)
 		}
 		for ours := s.status.Merged; ours; {
 			if err := r.k.detach(s.real); err != nil {
