@@ -93,7 +93,7 @@ func (f *full) Write(p []byte) (int, error) {
 func TestFullDisk(t *testing.T) {
 	plain := code(100_000)
 	size := len(write(t, plain, 1<<30))
-	for room := 0; room < size; room += 1 + room/7 {
+	for room := 0; room < size; room += 1 + room/2 {
 		w, err := xz.NewWriter(&full{room})
 		if err == nil {
 			_, err = w.Write(plain)

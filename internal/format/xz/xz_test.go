@@ -106,7 +106,7 @@ func TestFilters(t *testing.T) {
 		chains = append(chains, "--riscv", "--riscv=start=2")
 	}
 	for _, chain := range chains {
-		for _, size := range []int{0, 1, 4, 5, 17, 4096, 8191, 8192, 8193, 8200, len(plain)} {
+		for _, size := range []int{0, 1, 17, 8192, 8193, len(plain)} {
 			packed := pack(t, plain[:size], chain+" --lzma2=preset=0,dict=64KiB --check=crc32")
 			got, err := unpack(packed, xz.Options{})
 			if err != nil || !bytes.Equal(got, plain[:size]) {
@@ -140,8 +140,8 @@ func TestRISCV(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
-	plain := code(1_000_000)
-	text := bytes.Repeat([]byte("one line of many\n"), 100_000)
+	plain := code(300_000)
+	text := bytes.Repeat([]byte("one line of many\n"), 40_000)
 	one := pack(t, plain, "-1")
 	blocks := pack(t, text, "-T2 -1 --block-size=100000") // with sizes in the headers
 	empty := pack(t, nil, "")
@@ -270,7 +270,7 @@ func TestLimits(t *testing.T) {
 // TestMemory unpacks many blocks that ask for large dictionaries.
 func TestMemory(t *testing.T) {
 	single := pack(t, []byte("x"), "--lzma2=preset=1,dict=48MiB") // no size in its header
-	packed := slices.Concat(bytes.Repeat(single, 100), pack(t, code(20000), "--block-size=16 --lzma2=preset=1,dict=64MiB -T1"))
+	packed := slices.Concat(bytes.Repeat(single, 100), pack(t, code(5000), "--block-size=16 --lzma2=preset=1,dict=64MiB -T1"))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	if _, err := unpack(packed, xz.Options{}); err != nil {
