@@ -20,7 +20,7 @@
 // alone. It undoes all filters of the format: delta, and the branches of x86,
 // PowerPC, IA-64, ARM, ARM-Thumb, SPARC, ARM64 and RISC-V. Whatever the stream
 // says about itself is compared with what was read. The memory that is needed
-// is one dictionary, of a size that the caller limits, and about 80 KiB; how
+// is one dictionary, of a size that the caller limits, and about 150 KiB; how
 // many blocks there are does not matter.
 //
 // A check of another kind is refused. "xz -d" unpacks such a file with a warning

@@ -30,7 +30,7 @@ func (x *index) add(unpadded, unpacked int64) {
 // with the blocks that were read. It returns the size of the index.
 func (x *index) verify(in source) (size int64, err error) {
 	s := &summed{in: in}
-	s.add([]byte{0})
+	s.add(0)
 	count, err := readNumber(s)
 	if err != nil {
 		return 0, err
@@ -86,18 +86,20 @@ type summed struct {
 	in  io.ByteReader
 	n   int64
 	sum uint32
+	one [1]byte
 }
 
 // ReadByte reads one byte.
 func (s *summed) ReadByte() (byte, error) {
 	b, err := s.in.ReadByte()
 	if err == nil {
-		s.add([]byte{b})
+		s.add(b)
 	}
 	return b, err
 }
 
-func (s *summed) add(b []byte) {
-	s.n += int64(len(b))
-	s.sum = crc32.Update(s.sum, crc32.IEEETable, b)
+func (s *summed) add(b byte) {
+	s.n++
+	s.one[0] = b
+	s.sum = crc32.Update(s.sum, crc32.IEEETable, s.one[:])
 }

@@ -96,7 +96,14 @@ func ia64(size int) []byte {
 }
 
 func TestFilters(t *testing.T) {
-	plain := code(300_001)
+	program, err := os.ReadFile("/proc/self/exe") // code of a real machine
+	if err != nil {
+		program, err = os.ReadFile(os.Args[0])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := append(code(200_001), program[:200_000]...)
 	chains := []string{
 		"", "--x86", "--x86=start=4096", "--powerpc", "--powerpc=start=4096", "--ia64", "--ia64=start=4096", "--arm", "--arm=start=4", "--armthumb", "--armthumb=start=2",
 		"--sparc", "--sparc=start=4294967292", "--arm64", "--arm64=start=4294963200", "--delta", "--delta=dist=4", "--delta=dist=255", "--delta=dist=256",
