@@ -97,10 +97,10 @@ func (c checked) Read(p []byte) (int, error) {
 // somebody said better.
 func badStream(name string, err error) error {
 	var system *fs.PathError
-	if errors.As(err, &system) || errors.Is(err, fault.ErrUnsupported) {
+	if errors.As(err, &system) {
 		return err
 	}
-	if errors.Is(err, fault.ErrCorrupt) {
+	if errors.Is(err, fault.ErrUnsupported) || errors.Is(err, fault.ErrCorrupt) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {

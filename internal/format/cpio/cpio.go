@@ -44,7 +44,7 @@ const (
 	nameSizeAt = 94
 	sizeAt     = 54
 
-	// window bounds what a zstd or xz decoder keeps.
+	// window bounds what a zstd, xz or lzma decoder keeps.
 	window = 128 << 20
 )
 
@@ -137,7 +137,10 @@ func decompress(r *bufio.Reader, start []byte) (io.Reader, error) {
 		}
 		return xzReader{z}, nil
 	case hasAny(start, "\x5d\x00\x00"):
-		z, err := lzma.NewReader(r)
+		z, err := lzma.ReaderConfig{DictCap: window}.NewReader(r)
+		if large := (*lzma.ErrDictSize)(nil); errors.As(err, &large) {
+			return nil, fmt.Errorf("%w: %w", err, fault.ErrUnsupported)
+		}
 		return z, corrupt(err)
 	case hasAny(start, "\x02\x21\x4c\x18", "\x04\x22\x4d\x18"):
 		return lz4.NewReader(r), nil

@@ -93,6 +93,7 @@ func TestBroken(t *testing.T) {
 		"bad number":       {append([]byte("070701zzzzzzzz"), make([]byte, 200)...), fault.ErrCorrupt},
 		"cut gzip":         {[]byte("\x1f\x8b\x08"), fault.ErrCorrupt},
 		"cut xz":           {[]byte("\xfd7zXZ\x00\x00\x04"), fault.ErrCorrupt},
+		"lzma 1 GiB":       {[]byte("\x5d\x00\x00\x00\x40" + "\xff\xff\xff\xff\xff\xff\xff\xff" + "and more"), fault.ErrUnsupported},
 		"second is broken": {append(bytes.Clone(whole), "rubbish"...), fault.ErrUnsupported},
 	} {
 		if _, err := names(c.initrd); !errors.Is(err, c.want) {
