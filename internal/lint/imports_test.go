@@ -24,7 +24,8 @@ var layers = []layer{
 	{"internal/tree", []string{"internal/span", "internal/symlink"}, "words"},
 	{"internal/plain", nil, "words"},
 	{"internal/hexdump", []string{"internal/plain"}, "words"},
-	{"internal/format/", []string{"internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/fsck", "internal/hexdump", "internal/openfile", "internal/pages", "internal/blocks"}, "bytes only: a format knows no other room"},
+	{"internal/format/xz", []string{"internal/fault", "internal/pages"}, "bytes only, and for other formats"},
+	{"internal/format/", []string{"internal/format/xz", "internal/span", "internal/tree", "internal/symlink", "internal/fault", "internal/fsck", "internal/hexdump", "internal/openfile", "internal/pages", "internal/blocks"}, "bytes only: a format knows no other room"},
 	{"internal/fsck", []string{"internal/fault"}, "words"},
 	{"internal/openfile", []string{"internal/tree", "internal/fault"}, "knows trees only"},
 	{"internal/pages", []string{"internal/span"}, "knows bytes only"},
@@ -54,7 +55,7 @@ var layers = []layer{
 		"internal/policy", "internal/dps", "internal/version", "internal/verdict", "internal/inroot", "internal/selinux", "internal/tree", "internal/fault", "internal/linux/",
 	}, "does what it decided, prints nothing"},
 	{"internal/extract", []string{"internal/tree", "internal/pages", "internal/linux/inode"}, "writes trees, knows no image"},
-	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/linux/dir", "internal/openfile", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
+	{"internal/roottree", []string{"internal/source", "internal/extract", "internal/atomic", "internal/format/tar", "internal/format/xz", "internal/linux/dir", "internal/openfile", "internal/tree", "internal/fault"}, "changes trees, knows no disk"},
 	{"internal/mounted", []string{"internal/extract", "internal/linux/", "internal/tree", "internal/span", "internal/fault"}, "changes what the kernel mounts, knows no disk"},
 	{"internal/inspect", []string{
 		"internal/image", "internal/extension", "internal/dps", "internal/signature",
@@ -84,7 +85,7 @@ var layers = []layer{
 	}, "reads a root, decides, does not do"},
 	{"internal/unit", []string{"internal/extension", "internal/symlink", "internal/fault"}, "reads a root, decides, does not do"},
 	{"internal/selinux", []string{"internal/tree", "internal/fault"}, "reads a root, decides, does not do"},
-	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/linux/"}, "makes trees, decides nothing about images"},
+	{"internal/source", []string{"internal/span", "internal/tree", "internal/fault", "internal/format/tar", "internal/format/xz", "internal/linux/"}, "makes trees, decides nothing about images"},
 	{"internal/config", []string{"internal/ini", "internal/spelling", "internal/extension", "internal/version", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 	{"internal/repart", []string{"internal/ini", "internal/dps", "internal/format/gpt"}, "reads what the user wrote, does nothing"},
 }

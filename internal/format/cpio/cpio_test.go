@@ -63,6 +63,7 @@ func TestNames(t *testing.T) {
 		{"gzip", "(pack early | gzip; head -c 100 /dev/zero; pack main | gzip) >initrd", slices.Concat(early, main)},
 		{"zstd", "(pack early; pack main | zstd -q -19) >initrd", slices.Concat(early, main)},
 		{"xz", "(pack early; pack main | xz --check=crc32) >initrd", slices.Concat(early, main)},
+		{"xz", "(pack early | xz --check=crc32 --x86 --lzma2=dict=1MiB; head -c 101 /dev/zero; pack main) >initrd", slices.Concat(early, main)},
 		{"xz", "(pack early; pack main | xz --format=lzma) >initrd", slices.Concat(early, main)},
 		{"lz4", "(pack early; pack main | lz4 -l -q) >initrd", slices.Concat(early, main)},
 		{"bzip2", "(pack early; pack main | bzip2) >initrd", slices.Concat(early, main)},
@@ -91,6 +92,8 @@ func TestBroken(t *testing.T) {
 		"no archive":       {[]byte("hello world"), fault.ErrUnsupported},
 		"bad number":       {append([]byte("070701zzzzzzzz"), make([]byte, 200)...), fault.ErrCorrupt},
 		"cut gzip":         {[]byte("\x1f\x8b\x08"), fault.ErrCorrupt},
+		"cut xz":           {[]byte("\xfd7zXZ\x00\x00\x04"), fault.ErrCorrupt},
+		"lzma 1 GiB":       {[]byte("\x5d\x00\x00\x00\x40" + "\xff\xff\xff\xff\xff\xff\xff\xff" + "and more"), fault.ErrUnsupported},
 		"second is broken": {append(bytes.Clone(whole), "rubbish"...), fault.ErrUnsupported},
 	} {
 		if _, err := names(c.initrd); !errors.Is(err, c.want) {
