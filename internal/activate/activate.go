@@ -122,6 +122,10 @@ func (r Request) images() ([]discover.Candidate, error) {
 	return found, err
 }
 
+// Act is one of Merge, Refresh, Unmerge and Plan. The report is there with an error
+// too, if the act began.
+type Act func(context.Context, Request) (*merge.Report, error)
+
 // Merge merges what is there.
 func Merge(ctx context.Context, r Request) (*merge.Report, error) {
 	return r.run(ctx, r.Options, merge.Merge)

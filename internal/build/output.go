@@ -15,9 +15,9 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 
 	"sextant/internal/atomic"
+	"sextant/internal/format/xz"
 	"sextant/internal/plan"
 )
 

@@ -68,11 +68,8 @@ func newUnmerge(env Env) *cobra.Command {
 	return f.command(env, "unmerge", "Take away what is merged", unmergeHelp, activate.Unmerge)
 }
 
-// act is what a command does.
-type act func(context.Context, activate.Request) (*merge.Report, error)
-
 // command makes the command of an act, with the flags that all of them have.
-func (f *runtimeFlags) command(env Env, name, short, long string, do act) *cobra.Command {
+func (f *runtimeFlags) command(env Env, name, short, long string, do activate.Act) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: name, Short: short, Long: long, Args: operands(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), env, name, do) },
@@ -83,7 +80,7 @@ func (f *runtimeFlags) command(env Env, name, short, long string, do act) *cobra
 }
 
 // run does one of the acts, or only plans it.
-func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do act) error {
+func (f *runtimeFlags) run(ctx context.Context, env Env, name string, do activate.Act) error {
 	r, err := f.request(env)
 	if err != nil {
 		return cannotUnless(err, name)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"io/fs"
 	"math"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"sextant/internal/dps"
 	"sextant/internal/inroot"
+	"sextant/internal/linux/smallfile"
 	"sextant/internal/version"
 )
 
@@ -140,7 +140,7 @@ func (e *entry) pick(dir, stem string) (Candidate, error) {
 		return Candidate{}, skip("not a name for a directory of versions")
 	}
 	c := Candidate{Name: name}
-	names, err := readNames(inroot.Join(e.search.root, dir))
+	names, err := smallfile.Names(inroot.Join(e.search.root, dir))
 	if err != nil {
 		return c, skip(err.Error())
 	}
@@ -155,15 +155,6 @@ func (e *entry) pick(dir, stem string) (Candidate, error) {
 	}
 	c.Version = picked.version
 	return e.fill(c, picked.path, picked.found)
-}
-
-func readNames(path string) ([]string, error) {
-	dir, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return dir.Readdirnames(-1)
 }
 
 // pinned is a choice with what is behind its name.

@@ -8,6 +8,7 @@ import (
 
 	"sextant/internal/extension"
 	"sextant/internal/inroot"
+	"sextant/internal/linux/smallfile"
 )
 
 // initrdRelease is the file that makes a system an initrd.
@@ -71,12 +72,7 @@ func (s *search) dir(dir string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(inroot.Join(s.root, path))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
+	names, err := smallfile.Names(inroot.Join(s.root, path))
 	if err != nil {
 		return err
 	}

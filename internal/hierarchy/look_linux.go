@@ -3,7 +3,6 @@ package hierarchy
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/inroot"
 	"sextant/internal/linux/mount"
+	"sextant/internal/linux/smallfile"
 )
 
 // maxFile is the largest file of a dot directory that is read, in bytes: 500
@@ -122,21 +122,9 @@ func workDir(path, text string) (string, error) {
 	return dir, nil
 }
 
-// readFile reads a small file.
 func readFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(raw) > maxFile {
-		return "", fmt.Errorf("%s is larger than %d bytes: %w", path, maxFile, fault.ErrUnsupported)
-	}
-	return string(raw), nil
+	raw, err := smallfile.Read(path, maxFile)
+	return string(raw), err
 }
 
 func firstLine(text string) string {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"syscall"
 
+	"sextant/internal/hierarchy"
 	"sextant/internal/linux/mount"
 )
 
@@ -116,15 +117,12 @@ func (r *run) clear(s *site) error {
 
 // copyAgain copies those mounts of others that were copied before.
 func (r *run) copyAgain(s *site, table []mount.Mount) ([]submount, error) {
-	list, err := r.cloneSubmounts(s, table)
+	list, err := below(s.real, hierarchy.DotDir(r.opts.Class), table)
 	if err != nil {
-		return list, err
+		return nil, err
 	}
-	return slices.DeleteFunc(list, func(m submount) bool {
-		was := slices.ContainsFunc(s.submounts, func(old submount) bool { return old.rel == m.rel })
-		if !was {
-			m.tree.Close()
-		}
-		return !was
-	}), nil
+	list = slices.DeleteFunc(list, func(m submount) bool {
+		return !slices.ContainsFunc(s.submounts, func(old submount) bool { return old.rel == m.rel })
+	})
+	return list, r.copySubmounts(list)
 }

@@ -1,9 +1,7 @@
 package merge
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -15,8 +13,6 @@ import (
 	"sextant/internal/linux/dir"
 	"sextant/internal/linux/mount"
 )
-
-func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 
 // openRegular opens a regular file; anything else could keep the reader waiting.
 func openRegular(path string) (*os.File, error) {
@@ -33,15 +29,6 @@ func openRegular(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-// readLimited reads all of a file, which may have so many bytes.
-func readLimited(f *os.File, limit int64) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(raw)) > limit {
-		err = fmt.Errorf("%s is larger than %d bytes: %w", f.Name(), limit, fault.ErrUnsupported)
-	}
-	return raw, err
 }
 
 // lenient reports whether a release file says that its name does not matter.

@@ -27,19 +27,6 @@ const (
 	maxLooked = 10_000
 )
 
-// findForeign looks for mounts of others that meet the hierarchies, in the
-// namespace before our own overlays are taken off there.
-func (r *run) findForeign(table []mount.Mount) error {
-	for _, s := range r.sites {
-		list, err := hierarchy.Foreigners(s.real, r.opts.Class, table)
-		if err != nil {
-			return err
-		}
-		s.foreign = list
-	}
-	return nil
-}
-
 // meetForeign decides who wins where mounts of others and extensions meet, and
 // says so.
 func (r *run) meetForeign() error {

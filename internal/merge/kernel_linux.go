@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"sextant/internal/linux/loop"
 	"sextant/internal/linux/mount"
+	"sextant/internal/linux/smallfile"
 )
 
 // kernel makes the calls that change something, so that tests can have each of
@@ -46,7 +48,22 @@ func (k kernel) mkdir(path string, mode fs.FileMode) error {
 
 // mkdirAll makes a directory and those above it.
 func (k kernel) mkdirAll(path string, mode fs.FileMode) error {
-	return k.call("mkdir", path, func() error { return os.MkdirAll(path, mode) })
+	return k.call("mkdir", path, func() error { return makeAll(path, mode) })
+}
+
+// makeAll is os.MkdirAll for what is not there yet, as most is not in a new
+// workspace: it makes first and asks then.
+func makeAll(path string, mode fs.FileMode) error {
+	err := os.Mkdir(path, mode)
+	if missing(err) {
+		if err = makeAll(filepath.Dir(path), mode); err == nil {
+			err = os.Mkdir(path, mode)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return os.MkdirAll(path, mode) // which tells a directory from the rest
+	}
+	return err
 }
 
 // rmdir is the way back from mkdir.
@@ -63,7 +80,7 @@ func (k kernel) chmod(path string, mode fs.FileMode) error {
 }
 
 func (k kernel) write(path, text string) error {
-	return k.call("write", path, func() error { return os.WriteFile(path, []byte(text), 0o644) })
+	return k.call("write", path, func() error { return smallfile.Write(path, text, 0o644) })
 }
 
 func (k kernel) symlink(target, path string) error {
@@ -81,13 +98,7 @@ func (k kernel) create(path string) error {
 	})
 }
 
-func (k kernel) newNamespace() (table []mount.Mount, err error) {
-	err = k.call("unshare", "mount namespace", func() (err error) {
-		table, err = mount.NewNamespace()
-		return err
-	})
-	return table, err
-}
+func (k kernel) newNamespace() error { return k.call("unshare", "mount namespace", mount.NewNamespace) }
 
 func (k kernel) newMount(fstype, source string, options []mount.Option, attributes mount.Attributes) (*os.File, error) {
 	return k.open("fsmount", fstype+" "+source, func() (*os.File, error) {

@@ -13,6 +13,7 @@ import (
 	"sextant/internal/fault"
 	"sextant/internal/hierarchy"
 	"sextant/internal/inroot"
+	"sextant/internal/linux/smallfile"
 )
 
 // layer is an extension that is mounted in the workspace.
@@ -151,12 +152,7 @@ func releaseCandidates(dir, name string) (list []extension.Candidate, err error)
 
 // parseReleaseFile reads an os-release or extension-release file.
 func parseReleaseFile(path string) (extension.Release, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := readLimited(f, extension.MaxReleaseSize)
+	raw, err := smallfile.Read(path, extension.MaxReleaseSize)
 	if err != nil {
 		return nil, err
 	}

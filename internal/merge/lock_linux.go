@@ -11,13 +11,7 @@ import (
 // locked runs f while no other run of ours does. The lock is on the directory
 // that the workspace covers, so there is nothing to leave behind.
 func (r *run) locked(f func() error) error {
-	if err := r.k.mkdirAll(filepath.Dir(workspace), 0o755); err != nil {
-		return err
-	}
-	if err := r.k.mkdir(workspace, 0o700); err != nil {
-		return err
-	}
-	dir, err := os.Open(workspace)
+	dir, err := r.openWorkspace()
 	if err != nil {
 		return err
 	}
@@ -33,6 +27,26 @@ func (r *run) locked(f func() error) error {
 	r.lock = dir
 	defer r.close()
 	return f()
+}
+
+// openWorkspace opens the directory on the host, which the first run after boot
+// makes.
+func (r *run) openWorkspace() (*os.File, error) {
+	err := r.k.mkdir(workspace, 0o700)
+	if missing(err) {
+		if err = r.k.mkdirAll(filepath.Dir(workspace), 0o755); err == nil {
+			err = r.k.mkdir(workspace, 0o700)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Not by package os, which asks the poller about it in five more calls.
+	fd, err := syscall.Open(workspace, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: workspace, Err: err}
+	}
+	return os.NewFile(uintptr(fd), workspace), nil
 }
 
 // wait waits for the lock, or for the end of the context.

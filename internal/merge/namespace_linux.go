@@ -10,9 +10,6 @@ import (
 // nobody else sees, and it is gone with the thread, however that ends.
 type namespace struct {
 	work chan task
-
-	// table is what was mounted when it was made, for those inside.
-	table []mount.Mount
 }
 
 // task is what a namespace is to do, and where the outcome is waited for.
@@ -26,8 +23,7 @@ type task struct {
 func (k kernel) enter() *namespace {
 	n := &namespace{work: make(chan task)}
 	go onOtherThread(func() {
-		var err error
-		n.table, err = k.newNamespace()
+		err := k.newNamespace()
 		for t := range n.work {
 			if err != nil {
 				t.outcome <- err

@@ -13,6 +13,7 @@ import (
 	"sextant/internal/hierarchy"
 	"sextant/internal/inroot"
 	"sextant/internal/linux/mount"
+	"sextant/internal/linux/smallfile"
 )
 
 // maxLower is how many lower directories an overlay takes (OVL_MAX_STACK of the
@@ -87,7 +88,7 @@ func (l *layer) at(path string) (string, error) {
 		return "", err
 	}
 	dir := inroot.Join(l.dir, resolved)
-	empty, err := emptyDir(dir)
+	empty, err := smallfile.EmptyDir(dir)
 	if err != nil {
 		if errors.Is(err, syscall.ENOTDIR) {
 			err = fmt.Errorf("its %s is no directory", path)
@@ -112,7 +113,7 @@ func (r *run) lower(s *site) (list []string, backing string, err error) {
 	}
 	host := s.status.Real != "" && !s.upper.isHost
 	if host {
-		empty, err := emptyDir(s.real)
+		empty, err := smallfile.EmptyDir(s.real)
 		if err != nil {
 			return nil, "", err
 		}

@@ -95,6 +95,7 @@ func (r *run) unpark() error {
 	if err != nil {
 		return err
 	}
+	r.table = nil
 	var failed []error
 	for _, e := range entries {
 		if place, ok := strings.CutSuffix(e.Name(), linkSuffix); ok {

@@ -11,12 +11,12 @@ import (
 // notePropagation tells where a merge will not be seen by all: in a mount
 // namespace of its own whose mounts go nowhere. There systemd reports success and
 // nothing appears; ours appears in the namespace it is made in, and nowhere else.
-func (r *run) notePropagation() {
-	if !r.apart {
+func (r *run) notePropagation(table []mount.Mount) {
+	if sameNamespace() {
 		return
 	}
 	for _, s := range r.sites {
-		if m, ok := holder(s.real, r.space.table); ok && m.Shared == 0 {
+		if m, ok := holder(s.real, table); ok && m.Shared == 0 {
 			text := fmt.Sprintf("%s lies on a mount that is not shared, in a mount namespace that is not the system's: only what runs in this one sees the merge.", s.real)
 			r.report.Notices = append(r.report.Notices, text)
 			r.opts.log(Debug, text)

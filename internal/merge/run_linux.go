@@ -39,7 +39,6 @@ type run struct {
 	done    []func() error // what is left to do when all is done
 	kept    []*os.File     // copies of old overlays
 	space   *namespace
-	apart   bool                // not in the mount namespace of the system
 	lock    *os.File            // the host's own workspace
 	anchors []*x509.Certificate // of verity.d, when they are needed
 	dry     bool                // nothing outside of the namespace may change
@@ -72,10 +71,7 @@ func Plan(ctx context.Context, opts Options) (*Report, error) {
 		if err := r.prepare(); err != nil {
 			return err
 		}
-		if err := r.survey(); err != nil || r.report.Outcome != Done {
-			return err
-		}
-		if err := r.buildAll(); err != nil {
+		if err := r.assemble(); err != nil || r.report.Outcome != Done {
 			return err
 		}
 		for _, s := range r.sites {
@@ -182,8 +178,8 @@ func (r *run) replace() (err error) {
 	if err := r.prepare(); err != nil {
 		return err
 	}
-	if err := r.survey(); err != nil {
-		return err
+	if err := r.assemble(); err != nil {
+		return r.undoAll(err)
 	}
 	switch r.report.Outcome {
 	case Skipped:
@@ -191,7 +187,6 @@ func (r *run) replace() (err error) {
 	case Nothing:
 		return r.unmergeAll()
 	}
-	r.sayUsing()
 	if err := r.swapAll(); err != nil {
 		return err
 	}
@@ -201,14 +196,14 @@ func (r *run) replace() (err error) {
 	return nil
 }
 
-// prepare reads what must be read outside of the namespace.
+// prepare reads what must be read outside of the namespace, while that is being
+// made.
 func (r *run) prepare() (err error) {
 	if r.sites == nil {
 		if err := r.look(); err != nil {
 			return err
 		}
 	}
-	r.apart = !sameNamespace()
 	if err := r.listCandidates(); err != nil {
 		return err
 	}
@@ -224,6 +219,27 @@ func (r *run) prepare() (err error) {
 			r.candidates[i].Fault = err // it vanished, or cannot be read
 		}
 	}
+	return r.lookAround()
+}
+
+// lookAround finds the mounts of others that meet the hierarchies.
+func (r *run) lookAround() error {
+	table, err := r.hostTable()
+	if err != nil {
+		return err
+	}
+	r.notePropagation(table)
+	for _, s := range r.sites {
+		if s.foreign, err = hierarchy.Foreigners(s.real, r.opts.Class, table); err != nil {
+			return err
+		}
+		if s.status.Real == "" {
+			continue
+		}
+		if s.submounts, err = below(s.real, hierarchy.DotDir(r.opts.Class), table); err != nil {
+			return fmt.Errorf("mounts below %s: %w", s.real, err)
+		}
+	}
 	return nil
 }
 
@@ -234,27 +250,43 @@ func (r *run) listCandidates() (err error) {
 	return err
 }
 
+// assemble surveys what there is, and builds the overlays that can be built while
+// the old ones are there, if anything is to be done. When the kernel does not take
+// a layer it builds again without it.
+func (r *run) assemble() error {
+	err := r.space.do(func() error {
+		if err := r.survey(); err != nil || r.report.Outcome != Done {
+			return err
+		}
+		r.sayUsing()
+		return r.buildEach()
+	})
+	for errors.Is(err, errBlamed) {
+		if err = r.startAgain(); err == nil {
+			err = r.space.do(r.buildEach)
+		}
+	}
+	return err
+}
+
 // survey mounts the candidates and decides about them, and whether there is
 // anything to do.
 func (r *run) survey() error {
-	return r.space.do(func() error {
-		r.notePropagation()
-		if err := r.mountWorkspace(); err != nil {
-			return err
-		}
-		if err := r.uncover(); err != nil {
-			return err
-		}
-		if err := r.mountLayers(); err != nil {
-			return err
-		}
-		r.chooseLayers()
-		change := r.findHidden()
-		if err := r.compare(change); err != nil || r.report.Outcome != Done {
-			return err
-		}
-		return r.meetForeign()
-	})
+	if err := r.mountWorkspace(); err != nil {
+		return err
+	}
+	if err := r.uncover(); err != nil {
+		return err
+	}
+	if err := r.mountLayers(); err != nil {
+		return err
+	}
+	r.chooseLayers()
+	change := r.findHidden()
+	if err := r.compare(change); err != nil || r.report.Outcome != Done {
+		return err
+	}
+	return r.meetForeign()
 }
 
 // mountWorkspace covers the workspace with a tmpfs.
@@ -320,6 +352,9 @@ func (r *run) sayNothing() {
 }
 
 func (r *run) sayUsing() {
+	if r.dry {
+		return
+	}
 	var files []string
 	for _, l := range r.layers {
 		files = append(files, baseName(l.Path))

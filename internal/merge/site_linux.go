@@ -85,16 +85,14 @@ func (s *site) in(kind string) string { return filepath.Join(workspace, kind, s.
 
 // uncover takes our own overlays off the hierarchies inside the namespace, where
 // nobody else sees it, so that the host's own directories can be layers. The
-// sub-mounts are cloned first.
+// sub-mounts are copied first, which works for unbindable ones only here, where
+// they are private.
 func (r *run) uncover() (err error) {
-	if err := r.findForeign(r.space.table); err != nil {
-		return err
-	}
 	for _, s := range r.sites {
 		if s.status.Real == "" {
 			continue
 		}
-		if s.submounts, err = r.cloneSubmounts(s, r.space.table); err != nil {
+		if err := r.copySubmounts(s.submounts); err != nil {
 			return fmt.Errorf("mounts below %s: %w", s.real, err)
 		}
 		for ours := s.status.Merged; ours; {
@@ -120,23 +118,6 @@ func (s *site) stat() error {
 	}
 	s.mode = found.Mode().Perm()
 	return nil
-}
-
-// emptyDir reports whether a directory has no entries.
-func emptyDir(path string) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(1)
-	if len(names) > 0 {
-		return false, nil
-	}
-	if err != nil && !isEOF(err) {
-		return false, err
-	}
-	return true, nil
 }
 
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

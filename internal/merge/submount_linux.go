@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"sextant/internal/hierarchy"
 	"sextant/internal/linux/mount"
 )
 
@@ -52,19 +51,15 @@ func below(dir, dot string, table []mount.Mount) (list []submount, err error) {
 	return topmost, nil
 }
 
-// cloneSubmounts copies what is mounted below a hierarchy. The copies are
-// private: what happens to the originals later must not happen to them.
-func (r *run) cloneSubmounts(s *site, table []mount.Mount) ([]submount, error) {
-	list, err := below(s.real, hierarchy.DotDir(r.opts.Class), table)
-	if err != nil {
-		return nil, err
-	}
+// copySubmounts copies what is mounted below a hierarchy. The copies are private:
+// what happens to the originals later must not happen to them.
+func (r *run) copySubmounts(list []submount) (err error) {
 	for i := range list {
 		if list[i].tree, err = r.clonePrivate(list[i].Point); err != nil {
-			return list, err
+			return err
 		}
 	}
-	return list, nil
+	return nil
 }
 
 func (r *run) clonePrivate(path string) (*os.File, error) {

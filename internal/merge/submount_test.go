@@ -3,6 +3,7 @@
 package merge_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -80,6 +81,30 @@ func TestSubmounts(t *testing.T) {
 	if after := state(t); after != before {
 		t.Errorf("after all:\n%s\nbefore:\n%s", after, before)
 	}
+}
+
+// TestUnbindable carries a mount over that the kernel copies nowhere.
+func TestUnbindable(t *testing.T) {
+	if !inSmallWorld(t) {
+		return
+	}
+	addDirectory(t, "a", map[string]string{"usr/bin/a": "a"})
+	mountTmpfs(t, "/usr/local", "outer")
+	if err := unix.Mount("", "/usr/local", "", unix.MS_UNBINDABLE, ""); err != nil {
+		t.Fatal(err)
+	}
+	opts := options(t)
+	opts.AlwaysRefresh = true
+	for _, act := range []func(context.Context, merge.Options) (*merge.Report, error){merge.Merge, merge.Refresh} {
+		r, err := act(t.Context(), opts)
+		must(t, r, err)
+		want(t, "/usr/local/outer", "outer")
+		want(t, "/usr/bin/a", "a")
+	}
+	r, err := merge.Unmerge(t.Context(), opts)
+	must(t, r, err)
+	want(t, "/usr/local/outer", "outer")
+	want(t, "/usr/bin/a", "<none>")
 }
 
 // TestSubmountGivesWay has a mount of others that was carried over give way to an

@@ -11,8 +11,8 @@ import (
 	"sextant/internal/linux/mount"
 )
 
-// swapAll builds the new overlays and puts them where the old ones are. If one
-// step fails, those before it are taken back.
+// swapAll puts the new overlays where the old ones are. If one step fails, those
+// before it are taken back.
 func (r *run) swapAll() (err error) {
 	r.table = nil
 	defer func() {
@@ -20,9 +20,6 @@ func (r *run) swapAll() (err error) {
 			err = r.undoAll(err)
 		}
 	}()
-	if err := r.buildAll(); err != nil {
-		return err
-	}
 	for _, s := range r.sites {
 		if err := r.swap(s); err != nil {
 			return fmt.Errorf("%s: %w", s.real, err)
@@ -35,20 +32,6 @@ func (r *run) swapAll() (err error) {
 	}
 	r.saySwapped()
 	return nil
-}
-
-// buildAll builds the overlays that can be built while the old ones are there.
-// When the kernel does not take a layer it starts again without it.
-func (r *run) buildAll() error {
-	for {
-		err := r.space.do(r.buildEach)
-		if !errors.Is(err, errBlamed) {
-			return err
-		}
-		if err := r.startAgain(); err != nil {
-			return err
-		}
-	}
 }
 
 func (r *run) buildEach() error {

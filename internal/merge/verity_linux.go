@@ -18,6 +18,7 @@ import (
 	"sextant/internal/linux/dm"
 	"sextant/internal/linux/keyring"
 	"sextant/internal/linux/loop"
+	"sextant/internal/linux/smallfile"
 	"sextant/internal/policy"
 	"sextant/internal/signature"
 )
@@ -87,7 +88,7 @@ func sealBeside(beside image.Sidecar) (s *seal, rule string, err error) {
 		return nil, RuleVerity, fmt.Errorf("%s: %w", beside.From, err)
 	}
 	if beside.Signature != "" {
-		if s.signature, err = readSmallFile(beside.Signature); err != nil {
+		if s.signature, err = smallfile.Read(beside.Signature, signature.MaxPartition); err != nil {
 			return nil, RuleSignature, err
 		}
 	}
@@ -102,7 +103,7 @@ func sealBeside(beside image.Sidecar) (s *seal, rule string, err error) {
 // readSignature takes the signature from beside the image or from its partition.
 func (s *seal) readSignature(r *run, m *image.Image, v image.Volume, beside image.Sidecar) (rule string, err error) {
 	if beside.Signature != "" && beside.RootHash != "" {
-		s.signature, err = readSmallFile(beside.Signature)
+		s.signature, err = smallfile.Read(beside.Signature, signature.MaxPartition)
 		return RuleSignature, err
 	}
 	if v.Signature == nil || r.opts.Verity.NoEmbedded {
@@ -124,15 +125,6 @@ func (s *seal) readSignature(r *run, m *image.Image, v image.Volume, beside imag
 	}
 	s.root, s.signature = parsed.RootHash, parsed.PKCS7
 	return "", nil
-}
-
-func readSmallFile(path string) ([]byte, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readLimited(f, signature.MaxPartition)
 }
 
 // mountSealed mounts a volume through dm-verity.

@@ -9,11 +9,11 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 
 	"sextant/internal/atomic"
 	"sextant/internal/fault"
 	"sextant/internal/format/tar"
+	"sextant/internal/format/xz"
 )
 
 // writable returns an error for a compression that there is no writer of.

@@ -1,9 +1,13 @@
 package settings
 
 import (
-	"os"
 	"strings"
+
+	"sextant/internal/linux/smallfile"
 )
+
+// maxCommandLine is more than any kernel takes, in bytes (COMMAND_LINE_SIZE).
+const maxCommandLine = 64 << 10
 
 // CommandLine is the command line of the kernel, word by word.
 type CommandLine []string
@@ -13,7 +17,7 @@ type CommandLine []string
 func ReadCommandLine(e Environment) CommandLine {
 	text, ok := e.Lookup("SYSTEMD_PROC_CMDLINE")
 	if !ok {
-		raw, err := os.ReadFile("/proc/cmdline")
+		raw, err := smallfile.Read("/proc/cmdline", maxCommandLine)
 		if err != nil {
 			return nil
 		}

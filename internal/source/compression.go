@@ -12,10 +12,9 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
-	"github.com/ulikunitz/xz/lzma"
 
 	"sextant/internal/fault"
+	"sextant/internal/format/xz"
 )
 
 // windowMax is how much memory a compressed stream may ask for, as much as
@@ -33,7 +32,7 @@ type compression struct {
 func compressions() []compression {
 	return []compression{
 		{"gzip", []byte{0x1f, 0x8b}, nil, openGzip},
-		{"xz", []byte("\xfd7zXZ\x00"), nil, openXZ},
+		{"xz", []byte(xz.Magic), nil, openXZ},
 		{"zstd", []byte{0x28, 0xb5, 0x2f, 0xfd}, nil, openZstd},
 		// zstd's skippable frames, with which pzstd begins (RFC 8878, 3.1.2).
 		{"zstd", []byte{0x50, 0x2a, 0x4d, 0x18}, []byte{0xf0, 0xff, 0xff, 0xff}, openZstd},
@@ -98,8 +97,11 @@ func (c checked) Read(p []byte) (int, error) {
 // somebody said better.
 func badStream(name string, err error) error {
 	var system *fs.PathError
-	if errors.As(err, &system) || errors.Is(err, fault.ErrUnsupported) {
+	if errors.As(err, &system) {
 		return err
+	}
+	if errors.Is(err, fault.ErrUnsupported) || errors.Is(err, fault.ErrCorrupt) {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
 		return fmt.Errorf("%s: %w: %w", name, err, fault.ErrUnsupported)
@@ -120,56 +122,11 @@ func openZstd(r *bufio.Reader) (io.ReadCloser, error) {
 }
 
 func openXZ(r *bufio.Reader) (io.ReadCloser, error) {
-	if err := checkDictionary(r); err != nil {
-		return nil, err
-	}
-	d, err := xz.NewReader(r)
+	d, err := xz.NewReader(r, xz.Options{Dictionary: windowMax})
 	if err != nil {
 		return nil, err
 	}
 	return io.NopCloser(d), nil
-}
-
-// checkDictionary returns an error if the first block asks for a dictionary
-// above windowMax, which the decompressor would just allocate. Writers give
-// all blocks the same one. What it does not understand it leaves to the
-// decompressor (The .xz File Format 1.2.1, sections 3.1 and 5.3.1).
-func checkDictionary(r *bufio.Reader) error {
-	const (
-		streamHeader = 12
-		filterLZMA2  = 0x21
-	)
-	start, err := r.Peek(streamHeader + 64)
-	if err != nil && err != io.EOF {
-		return err
-	}
-	if len(start) < streamHeader+2 {
-		return nil
-	}
-	flags, filters := start[streamHeader+1], start[streamHeader+2:]
-	for _, bit := range []byte{0x40, 0x80} { // compressed and uncompressed size
-		if flags&bit != 0 {
-			filters = skipVarint(filters)
-		}
-	}
-	if flags&0x3 != 0 || len(filters) < 3 || filters[0] != filterLZMA2 || filters[1] != 1 {
-		return nil
-	}
-	size, err := lzma.DecodeDictCap(filters[2])
-	if err == nil && size > windowMax {
-		return fmt.Errorf("dictionary of %d bytes is larger than %d: %w", size, windowMax, fault.ErrUnsupported)
-	}
-	return nil
-}
-
-// skipVarint returns what follows a multibyte integer.
-func skipVarint(b []byte) []byte {
-	for i, c := range b {
-		if c&0x80 == 0 {
-			return b[i+1:]
-		}
-	}
-	return nil
 }
 
 // Compression returns how the file at path is compressed: "gzip", "xz", "zstd",

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"os"
@@ -166,9 +168,11 @@ func TestCompressionFaults(t *testing.T) {
 	flipped[len(flipped)-5] ^= 1
 	write(t, tmp+"/plain", string(archive))
 	run(t, "sh", "-c", "cat "+tmp+"/plain | zstd --long=31 > "+tmp+"/wide")
-	// xz's header with a dictionary of 4 GiB - 1, and one of 1.5 GiB.
+	// xz's headers with a dictionary of 4 GiB - 1, and one of 1.5 GiB.
 	xz := func(dict byte) []byte {
-		return append([]byte("\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01"), append([]byte{dict}, make([]byte, 100)...)...)
+		block := []byte{2, 0, 0x21, 1, dict, 0, 0, 0}
+		block = binary.LittleEndian.AppendUint32(block, crc32.ChecksumIEEE(block))
+		return slices.Concat([]byte("\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46"), block, make([]byte, 100))
 	}
 	wide, err := os.ReadFile(tmp + "/wide")
 	check(t, err)

@@ -101,7 +101,7 @@ func (s service) unmerge(ctx context.Context, c varlink.Call, _ func(any) error)
 }
 
 // change does the work, and says what went wrong in the log and by a number.
-func (s service) change(ctx context.Context, r activate.Request, do change) error {
+func (s service) change(ctx context.Context, r activate.Request, do activate.Act) error {
 	report, err := s.program.perform(ctx, r, do)
 	if report != nil && report.Outcome == merge.AlreadyMerged {
 		return &varlink.Error{Name: "io.systemd.sysext.AlreadyMerged", Parameters: map[string]string{"hierarchy": report.Hierarchy}}

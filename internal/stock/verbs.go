@@ -88,10 +88,7 @@ func (p *program) unmerge(ctx context.Context, _ *invocation, r activate.Request
 	return p.change(ctx, r, activate.Unmerge)
 }
 
-// change is one of the three acts.
-type change func(context.Context, activate.Request) (*merge.Report, error)
-
-func (p *program) change(ctx context.Context, r activate.Request, do change) error {
+func (p *program) change(ctx context.Context, r activate.Request, do activate.Act) error {
 	if !merge.Allowed() {
 		return errPrivileges
 	}
@@ -99,9 +96,8 @@ func (p *program) change(ctx context.Context, r activate.Request, do change) err
 	return err
 }
 
-// perform does it and says what happened. The report is there with an error too,
-// if the act began.
-func (p *program) perform(ctx context.Context, r activate.Request, do change) (*merge.Report, error) {
+// perform does it and says what happened.
+func (p *program) perform(ctx context.Context, r activate.Request, do activate.Act) (*merge.Report, error) {
 	report, err := do(ctx, r)
 	if report != nil {
 		p.tell(report)

@@ -23,11 +23,11 @@ import (
 	"strconv"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 
 	"sextant/internal/fault"
 	"sextant/internal/format/lz4"
+	"sextant/internal/format/xz"
 )
 
 const (
@@ -44,7 +44,7 @@ const (
 	nameSizeAt = 94
 	sizeAt     = 54
 
-	// window bounds what a zstd decoder keeps.
+	// window bounds what a zstd, xz or lzma decoder keeps.
 	window = 128 << 20
 )
 
@@ -114,7 +114,7 @@ func hasAny(start []byte, magics ...string) bool {
 
 // decompress returns what the compressed bytes stand for. The readers may take
 // more than their own part, as nothing follows a compressed one in practice;
-// gzip and lz4 are exact.
+// gzip, xz and lz4 are exact.
 func decompress(r *bufio.Reader, start []byte) (io.Reader, error) {
 	switch {
 	case hasAny(start, "\x1f\x8b"):
@@ -130,11 +130,17 @@ func decompress(r *bufio.Reader, start []byte) (io.Reader, error) {
 			return nil, corrupt(err)
 		}
 		return z, nil
-	case hasAny(start, "\xfd7zXZ\x00"):
-		z, err := xz.NewReader(r)
-		return z, corrupt(err)
+	case hasAny(start, xz.Magic):
+		z, err := xz.NewReader(r, xz.Options{Dictionary: window, OneStream: true})
+		if err != nil {
+			return nil, fmt.Errorf("xz: %w", err)
+		}
+		return xzReader{z}, nil
 	case hasAny(start, "\x5d\x00\x00"):
-		z, err := lzma.NewReader(r)
+		z, err := lzma.ReaderConfig{DictCap: window}.NewReader(r)
+		if large := (*lzma.ErrDictSize)(nil); errors.As(err, &large) {
+			return nil, fmt.Errorf("%w: %w", err, fault.ErrUnsupported)
+		}
 		return z, corrupt(err)
 	case hasAny(start, "\x02\x21\x4c\x18"):
 		return lz4.NewReader(r), nil
@@ -146,8 +152,20 @@ func decompress(r *bufio.Reader, start []byte) (io.Reader, error) {
 	return nil, fmt.Errorf("part of an initramfs begins with %x, which is no archive and no compression that is known: %w", start, fault.ErrUnsupported)
 }
 
+// xzReader adds to errors what they are about.
+type xzReader struct{ *xz.Reader }
+
+// Read reads what was compressed.
+func (x xzReader) Read(p []byte) (int, error) {
+	n, err := x.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("xz: %w", err)
+	}
+	return n, err
+}
+
 func corrupt(err error) error {
-	if err == nil || errors.Is(err, fault.ErrCorrupt) {
+	if err == nil || errors.Is(err, fault.ErrCorrupt) || errors.Is(err, fault.ErrUnsupported) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", err, fault.ErrCorrupt)

@@ -63,6 +63,7 @@ func TestNames(t *testing.T) {
 		{"gzip", "(pack early | gzip; head -c 100 /dev/zero; pack main | gzip) >initrd", slices.Concat(early, main)},
 		{"zstd", "(pack early; pack main | zstd -q -19) >initrd", slices.Concat(early, main)},
 		{"xz", "(pack early; pack main | xz --check=crc32) >initrd", slices.Concat(early, main)},
+		{"xz", "(pack early | xz --check=crc32 --x86 --lzma2=dict=1MiB; head -c 101 /dev/zero; pack main) >initrd", slices.Concat(early, main)},
 		{"xz", "(pack early; pack main | xz --format=lzma) >initrd", slices.Concat(early, main)},
 		{"lz4", "(pack early; pack main | lz4 -l -q) >initrd", slices.Concat(early, main)},
 		{"lz4", "(pack early | lz4 -l -q; head -c 100 /dev/zero; pack main | lz4 -l -9 -q) >initrd", slices.Concat(early, main)},
@@ -96,6 +97,8 @@ func TestBroken(t *testing.T) {
 		"cut gzip":         {[]byte("\x1f\x8b\x08"), fault.ErrCorrupt},
 		"cut lz4":          {[]byte("\x02\x21\x4c\x18\x08\x00\x00\x00"), fault.ErrCorrupt},
 		"LZ4 frame":        {[]byte("\x04\x22\x4d\x18\x64\x40\xa7\x00\x00\x00\x00\x05\x5d\xcc\x02"), fault.ErrUnsupported},
+		"cut xz":           {[]byte("\xfd7zXZ\x00\x00\x04"), fault.ErrCorrupt},
+		"lzma 1 GiB":       {[]byte("\x5d\x00\x00\x00\x40" + "\xff\xff\xff\xff\xff\xff\xff\xff" + "and more"), fault.ErrUnsupported},
 		"second is broken": {append(bytes.Clone(whole), "rubbish"...), fault.ErrUnsupported},
 	} {
 		if _, err := names(c.initrd); !errors.Is(err, c.want) {

@@ -26,8 +26,7 @@ func newUnpacker(c Compression, limit int, options []byte) (unpacker, error) {
 	case Gzip:
 		return new(zlibPool).unpack, nil
 	case XZ:
-		d := xzDecoder{maxDict: xzDictionary(limit, options)}
-		return d.unpack, nil
+		return newXZ(limit, options).unpack, nil
 	case LZ4:
 		return unpackLZ4, nil
 	case Zstd:
@@ -83,6 +82,14 @@ func readAll(dst []byte, r io.Reader) ([]byte, error) {
 		}
 	}
 	return nil, io.ErrNoProgress
+}
+
+// badBlock returns the unpacker's err, as corruption unless it says what it is.
+func (c Compression) badBlock(err error) error {
+	if errors.Is(err, fault.ErrCorrupt) || errors.Is(err, fault.ErrUnsupported) {
+		return fmt.Errorf("unpack %s: %w", c, err)
+	}
+	return corrupt("unpack %s: %w", c, err)
 }
 
 var errTooLong = errors.New("unpacks to more than a block")

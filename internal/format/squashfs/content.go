@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"sextant/internal/fault"
 	"sextant/internal/span"
 	"sextant/internal/tree"
 )
@@ -175,7 +174,7 @@ func (fs *FS) data(dst, packed []byte, s stored) ([]byte, error) {
 		err = errTooLong
 	}
 	if err != nil {
-		return nil, fmt.Errorf("unpack %s: %w: %w", fs.super.Compression, err, fault.ErrCorrupt)
+		return nil, fs.super.Compression.badBlock(err)
 	}
 	return out, nil
 }

@@ -22,9 +22,8 @@
 // other on disk; their sizes follow the inode, 0 for a hole. What is left at
 // the end can lie in a fragment block, together with the ends of other files.
 //
-// Compressors: gzip (zlib), xz with its filters for x86, ARM, ARM-Thumb,
-// ARM64, PowerPC and SPARC, lz4 and zstd. An image with lzo or lzma is told
-// from a broken one, but not read.
+// Compressors: gzip (zlib), xz with all its filters, lz4 and zstd. An image with
+// lzo or lzma is told from a broken one, but not read.
 //
 // Nothing is allocated by a number from the image before that number is
 // checked. Unpacked blocks are kept in caches of together 41 MiB at most.

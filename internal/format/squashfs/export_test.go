@@ -1,7 +1,8 @@
 package squashfs
 
-// UnpackXZ unpacks an xz stream as a block of a file system.
-func UnpackXZ(limit int, src []byte) ([]byte, error) {
-	d := xzDecoder{maxDict: xzDictionary(limit, nil)}
-	return d.unpack(make([]byte, 0, limit), src)
+// UnpackXZ returns what unpacks xz streams as blocks of a file system, into
+// room bytes.
+func UnpackXZ(limit int, options []byte) func(room int, src []byte) ([]byte, error) {
+	pool := newXZ(limit, options)
+	return func(room int, src []byte) ([]byte, error) { return pool.unpack(make([]byte, 0, room), src) }
 }

@@ -62,7 +62,7 @@ func (fs *FS) unpackMetadata(at int64, raw []byte) (*block, error) {
 	defer fs.rooms.Put(room)
 	data, err := fs.unpack(room[:0], packed)
 	if err != nil {
-		return nil, fmt.Errorf("unpack %s: %w: %w", fs.super.Compression, err, fault.ErrCorrupt)
+		return nil, fs.super.Compression.badBlock(err)
 	}
 	if len(data) > metadataSize {
 		return nil, corrupt("%w", errTooLong)

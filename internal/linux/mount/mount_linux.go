@@ -208,20 +208,15 @@ func DetachHeld(tree *os.File) error {
 }
 
 // NewNamespace gives the calling thread a mount namespace of its own, from
-// which nothing gets out. It returns what is mounted there, with whom the
-// originals share. The thread must end when that is no longer wanted.
-func NewNamespace() ([]Mount, error) {
+// which nothing gets out. The thread must end when that is no longer wanted.
+func NewNamespace() error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return nil, fmt.Errorf("new mount namespace: %w", err)
-	}
-	table, err := Table()
-	if err != nil {
-		return nil, err
+		return fmt.Errorf("new mount namespace: %w", err)
 	}
 	if err := setattr(unix.AT_FDCWD, "/", true, &unix.MountAttr{Propagation: unix.MS_PRIVATE}); err != nil {
-		return nil, fmt.Errorf("make mount namespace private: %w", err)
+		return fmt.Errorf("make mount namespace private: %w", err)
 	}
-	return table, nil
+	return nil
 }
 
 // IsPoint reports whether something is mounted on path.

@@ -3,9 +3,10 @@ package mount
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
+
+	"sextant/internal/linux/smallfile"
 )
 
 // Mount is one line of mountinfo.
@@ -22,20 +23,18 @@ type Mount struct {
 	Super      string // options of the file system
 }
 
+// maxTable is more than 100,000 mounts, the most that a namespace may have by
+// default (fs.mount-max), need on average, in bytes.
+const maxTable = 64 << 20
+
 // Table returns what is mounted in the mount namespace of the calling thread,
 // in the order of the kernel.
 func Table() ([]Mount, error) {
-	f, err := os.Open("/proc/thread-self/mountinfo")
+	raw, err := smallfile.Read("/proc/thread-self/mountinfo", maxTable)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	// The kernel makes the text anew for each read, so few large ones are fastest.
-	raw := bytes.NewBuffer(make([]byte, 0, 16<<10))
-	if _, err := raw.ReadFrom(f); err != nil {
-		return nil, err
-	}
-	return ParseTable(raw.Bytes())
+	return ParseTable(raw)
 }
 
 // ParseTable parses the text of mountinfo.
