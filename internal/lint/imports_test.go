@@ -188,6 +188,28 @@ func TestSupportStaysOutOfTheProgram(t *testing.T) {
 	}
 }
 
+// costly are packages that compute tables at each start of the program, or draw
+// in others that do, and what we have instead. cli.TestStart finds our own.
+var costly = map[string]string{
+	"github.com/pierrec/lz4/v4": "internal/format/lz4",
+	"github.com/ulikunitz/xz":   "internal/format/xz",
+	"debug/elf":                 "internal/format/program",
+	"debug/pe":                  "internal/format/program",
+}
+
+func TestStartStaysCheap(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.isTest() || testSupport(s.dir()) {
+			continue
+		}
+		for _, path := range imports(s) {
+			if instead := costly[path]; instead != "" {
+				t.Errorf("%s imports %s, which costs each start of the program time: %s does not", s.path, path, instead)
+			}
+		}
+	}
+}
+
 func TestPackageNamesSaySomething(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, bad := range vague {
