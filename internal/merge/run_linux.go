@@ -169,6 +169,11 @@ func Status(ctx context.Context, opts Options) ([]hierarchy.Status, error) {
 
 // replace makes the new overlays and puts them in place of the old ones.
 func (r *run) replace() (err error) {
+	// Now, as it takes three times as long while a namespace is made: both want the
+	// kernel's lock of all mounts.
+	if _, err := r.hostTable(); err != nil {
+		return err
+	}
 	r.space = r.k.enter()
 	defer r.space.leave()
 	if err := r.covered(); err != nil {
