@@ -99,7 +99,7 @@ func (b *bench) all(ctx context.Context, only string) (string, error) {
 	}
 	contests = slices.DeleteFunc(contests, func(c contest) bool { return !strings.Contains(c.name, only) })
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s, %d processors, Go %s, load %s at the start. Medians of %d runs, the sides in turn, after one run of each that is not counted.\n\n",
+	fmt.Fprintf(&out, "%s, %d processors, Go %s, load %s at the start. Medians of %d runs or more, the sides in turn, after one run of each that is not counted.\n\n",
 		time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), strings.TrimPrefix(runtime.Version(), "go"), load(), b.runs)
 	fmt.Fprintln(&out, "| what | goal | sextant | the other | wall clock | processor time | peak memory |")
 	fmt.Fprintln(&out, "|---|---|---|---|---|---|---|")
@@ -177,10 +177,18 @@ func load() string {
 	return first
 }
 
+// A contest of commands that take milliseconds is held more often, as one run of
+// them says little: for so long, up to so many times as often as the others.
+const (
+	quick    = 5 * time.Second
+	muchMore = 9
+)
+
 // hold runs the two sides in turn and returns the medians.
 func (b *bench) hold(ctx context.Context, c contest) (ours, theirs usage, err error) {
 	var a, o []usage
-	for range b.runs + 1 {
+	start := time.Now()
+	for i := 0; i <= b.runs || i <= muchMore*b.runs && time.Since(start) < quick; i++ {
 		u, err := b.run(ctx, c.ours)
 		if err != nil {
 			return usage{}, usage{}, fmt.Errorf("sextant: %w", err)
