@@ -51,7 +51,7 @@ type Request struct {
 }
 
 // Options returns what merge needs to know.
-func (r Request) Options() (merge.Options, error) {
+func (r *Request) Options() (merge.Options, error) {
 	o, err := r.basics()
 	if err != nil {
 		return o, err
@@ -64,7 +64,7 @@ func (r Request) Options() (merge.Options, error) {
 
 // harmless is Options for what merges nothing. A file that is broken is then no
 // more than worth a warning: it must not keep extensions from being taken away.
-func (r Request) harmless() (merge.Options, error) {
+func (r *Request) harmless() (merge.Options, error) {
 	o, err := r.basics()
 	if err != nil {
 		return o, err
@@ -78,7 +78,7 @@ func (r Request) harmless() (merge.Options, error) {
 }
 
 // basics are the options that no file has a say in.
-func (r Request) basics() (merge.Options, error) {
+func (r *Request) basics() (merge.Options, error) {
 	dirs, err := r.Environ.Hierarchies(r.Class)
 	if err != nil {
 		return merge.Options{}, err
@@ -92,7 +92,7 @@ func (r Request) basics() (merge.Options, error) {
 }
 
 // settings returns all settings, the arguments first.
-func (r Request) settings() (settings.Settings, error) {
+func (r *Request) settings() (settings.Settings, error) {
 	environment, warnings := r.Environ.Settings(r.Class)
 	r.warn(warnings)
 	own, warnings, err := settings.Own(r.Root)
@@ -111,13 +111,13 @@ func (r Request) settings() (settings.Settings, error) {
 	return r.Given.Over(environment).Over(own).Over(files), nil
 }
 
-func (r Request) warn(list []settings.Warning) {
+func (r *Request) warn(list []settings.Warning) {
 	for _, w := range list {
 		r.Log(w.Level, w.Text)
 	}
 }
 
-func (r Request) images() ([]discover.Candidate, error) {
+func (r *Request) images() ([]discover.Candidate, error) {
 	found, _, err := discover.List(r.Root, r.Class)
 	return found, err
 }
@@ -160,7 +160,7 @@ type (
 	options func() (merge.Options, error)
 )
 
-func (r Request) run(ctx context.Context, with options, do act) (*merge.Report, error) {
+func (r *Request) run(ctx context.Context, with options, do act) (*merge.Report, error) {
 	report, err := decide(ctx, with, do)
 	if report != nil {
 		r.tell(report)
@@ -194,7 +194,7 @@ func tidy(report *merge.Report) {
 }
 
 // tell writes a line for each image that was left out to the journal.
-func (r Request) tell(report *merge.Report) {
+func (r *Request) tell(report *merge.Report) {
 	for _, d := range report.Decisions {
 		if d.Verdict != merge.LeftOut {
 			continue
@@ -217,7 +217,7 @@ func LeftOut(d merge.Decision) string {
 // Notify tells the service manager what the extensions that came and went want
 // of it. It does nothing where nothing changed, or where the manager is to be
 // left alone.
-func (r Request) Notify(ctx context.Context, report *merge.Report) error {
+func (r *Request) Notify(ctx context.Context, report *merge.Report) error {
 	if r.NoReload || r.Root != "" && r.Root != "/" {
 		return nil
 	}

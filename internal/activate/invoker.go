@@ -10,7 +10,7 @@ import (
 
 // SwitchedOff returns the option of the kernel's command line that says no to
 // the units of the class, or "". Whoever runs a command by hand means it.
-func (r Request) SwitchedOff() string {
+func (r *Request) SwitchedOff() string {
 	if !r.inUnit() {
 		return ""
 	}
@@ -26,7 +26,7 @@ func (r Request) SwitchedOff() string {
 
 // inUnit reports whether the service manager started this process itself. A star
 // is for tests.
-func (r Request) inUnit() bool {
+func (r *Request) inUnit() bool {
 	pid, ok := r.Environ.Lookup("SYSTEMD_EXEC_PID")
 	return ok && (pid == "*" || pid == strconv.Itoa(os.Getpid()))
 }
