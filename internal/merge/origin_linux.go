@@ -97,6 +97,9 @@ func (o object) write(b *strings.Builder, indent string) {
 
 // quote gives a string or number in JSON.
 func quote(value any) string {
+	if _, text := value.(string); !text {
+		return fmt.Sprint(value)
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -113,6 +116,8 @@ func sameOrigin(a, b []byte) bool {
 	return err1 == nil && err2 == nil && reflect.DeepEqual(x, y)
 }
 
+// parseOrigin unpacks into maps and not into structures: what package json learns
+// about those takes longer than the rest when it is asked once.
 func parseOrigin(text []byte) (value any, err error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // mount ids do not fit a float64

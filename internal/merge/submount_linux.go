@@ -40,6 +40,9 @@ func below(dir, dot string, table []mount.Mount) (list []submount, err error) {
 		}
 		list = append(list, submount{Mount: m, rel: rel})
 	}
+	if len(list) < 2 {
+		return list, nil
+	}
 	slices.SortFunc(list, func(a, b submount) int { return strings.Compare(a.rel+"/", b.rel+"/") })
 	topmost := list[:0]
 	for _, s := range list {

@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -70,15 +69,16 @@ func (r *run) mergedRelease(name, path string) (extension.Release, bool) {
 
 // originPaths returns where the extensions come from, by name.
 func originPaths(origin []byte) map[string]string {
-	var o struct {
-		Extensions map[string]struct{ Path string }
-	}
-	if json.Unmarshal(origin, &o) != nil {
+	all, err := parseOrigin(origin)
+	if err != nil {
 		return nil
 	}
-	paths := make(map[string]string, len(o.Extensions))
-	for name, e := range o.Extensions {
-		paths[name] = e.Path
+	top, _ := all.(map[string]any)
+	list, _ := top["extensions"].(map[string]any)
+	paths := make(map[string]string, len(list))
+	for name, e := range list {
+		extension, _ := e.(map[string]any)
+		paths[name], _ = extension["path"].(string)
 	}
 	return paths
 }
