@@ -13,10 +13,11 @@ import (
 )
 
 // Section returns the content of the first section with a name of a PE program
-// of size bytes: what is in the file of the bytes that it has in memory. Where
-// those are more, zeros follow in memory (src/boot/pe.c and
-// src/shared/pe-binary.c of systemd; EDK2's loader). No such section is an error
-// that wraps nothing; what breaks the format wraps fault.ErrCorrupt.
+// of size bytes: what is in the file of the bytes that it has in memory (section
+// table of the PE Format; src/boot/pe.c and src/shared/pe-binary.c of systemd go
+// by the size in memory too). Where those are more, zeros follow in memory. No
+// such section is an error that wraps nothing; what breaks the format wraps
+// fault.ErrCorrupt.
 func Section(r io.ReaderAt, size int64, name string) (*io.SectionReader, error) {
 	f := pe{r: r, size: size}
 	if err := f.open(); err != nil {
