@@ -43,7 +43,7 @@ type job struct {
 	tool    string // that runs and times the command, "time" where it is empty
 	onDisk  bool   // /var/tmp is on a disk, as on most machines; in memory otherwise
 	command []string
-	outputs []string // removed before each run
+	outputs []string // removed before each run, and at the end
 }
 
 func newBench(sextant string, runs int) (*bench, error) {
@@ -202,10 +202,24 @@ func (b *bench) hold(ctx context.Context, c contest) (ours, theirs usage, err er
 		}
 		o = append(o, u)
 	}
+	if err := errors.Join(c.ours.clear(), c.theirs.clear()); err != nil {
+		return usage{}, usage{}, err
+	}
 	if o == nil {
 		return middle(a[1:]), usage{}, nil
 	}
 	return middle(a[1:]), middle(o[1:]), nil
+}
+
+// clear removes what a job has made. Gigabytes in memory that are left there make
+// those slow that come after.
+func (j job) clear() error {
+	for _, path := range j.outputs {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // row is the contest's row of the table.
@@ -225,10 +239,8 @@ func (u usage) String() string {
 
 // run runs one side once.
 func (b *bench) run(ctx context.Context, j job) (u usage, err error) {
-	for _, path := range j.outputs {
-		if err := os.RemoveAll(path); err != nil {
-			return u, err
-		}
+	if err := j.clear(); err != nil {
+		return u, err
 	}
 	result := filepath.Join(b.dir, "result")
 	args := append([]string{"tool", cmp.Or(j.tool, "time"), result}, j.command...)
