@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"sextant/internal/vmtest/rootfs"
@@ -205,6 +206,7 @@ func (b *bench) hold(ctx context.Context, c contest) (ours, theirs usage, err er
 	if err := errors.Join(c.ours.clear(), c.theirs.clear()); err != nil {
 		return usage{}, usage{}, err
 	}
+	syscall.Sync() // or the disk is busy with it while the next contest is held
 	if o == nil {
 		return middle(a[1:]), usage{}, nil
 	}
