@@ -89,7 +89,7 @@ func (r *run) startAgain() error {
 	if err != nil {
 		return err
 	}
-	table, err := mount.Table()
+	table, err := r.hostTable()
 	if err != nil {
 		return err
 	}
